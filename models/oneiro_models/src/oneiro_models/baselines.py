@@ -1,0 +1,67 @@
+"""What a trained model has to beat. Each learns from training events and scores every item for a history."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from .data import Events
+
+NEIGHBOURS_OF = 10
+"""ItemKNN looks at so many of the latest items."""
+
+
+class Popularity:
+    """Events per item in training."""
+
+    def __init__(self, train: Events, items: int):
+        self.counts = train.counts(items)
+
+    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+        return np.broadcast_to(self.counts, (len(histories), len(self.counts)))
+
+
+class Markov:
+    """How often an item followed the last one in training; ties by popularity."""
+
+    def __init__(self, train: Events, items: int):
+        self.popularity = train.counts(items)
+        sequences = [train.items[events] for events in train.sequences()]
+        before = np.concatenate([sequence[:-1] for sequence in sequences])
+        after = np.concatenate([sequence[1:] for sequence in sequences])
+        order = np.argsort(before, kind="stable")
+        self.after, self.starts = after[order], np.searchsorted(before[order], np.arange(items + 1))
+
+    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+        return np.stack([self.followers(int(history[-1])) for history in histories])
+
+    def followers(self, item: int) -> np.ndarray:
+        followed = np.bincount(self.after[self.starts[item] : self.starts[item + 1]], minlength=len(self.popularity))
+        return followed * (self.popularity.max() + 1) + self.popularity
+
+
+class ItemKNN:
+    """Sum of the cosine similarities to the latest items: users in common / √(users of one · users of the other)."""
+
+    def __init__(self, train: Events, items: int):
+        pairs = np.unique(np.stack([train.users, train.items], axis=1), axis=0)
+        _, users = np.unique(pairs[:, 0], return_inverse=True)
+        self.users = users.ravel()
+        self.items = pairs[:, 1]
+        self.user_starts = np.searchsorted(self.users, np.arange(self.users.max() + 2))
+        self.by_item = np.argsort(self.items, kind="stable")
+        self.item_starts = np.searchsorted(self.items[self.by_item], np.arange(items + 1))
+        self.sizes = np.diff(self.item_starts)
+        self.similarities = lru_cache(maxsize=4096)(self.similarities)
+
+    def similarities(self, item: int) -> np.ndarray:
+        """The cosine of `item` with every item; 0 for items nobody chose."""
+        users = self.users[self.by_item[self.item_starts[item] : self.item_starts[item + 1]]]
+        chosen = [self.items[self.user_starts[user] : self.user_starts[user + 1]] for user in users]
+        together = np.bincount(np.concatenate(chosen), minlength=len(self.sizes)) if chosen else np.zeros(len(self.sizes))
+        return together / np.sqrt(np.maximum(self.sizes * self.sizes[item], 1))
+
+    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+        return np.stack([sum(self.similarities(int(item)) for item in history[-NEIGHBOURS_OF:]) for history in histories])
+
+
+BASELINES = {"popularity": Popularity, "Markov": Markov, "ItemKNN": ItemKNN}

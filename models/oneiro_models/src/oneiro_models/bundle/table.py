@@ -1,0 +1,24 @@
+"""Item tables: one row an item, as f32, f16 or i8 (models/README.md, "Item tables")."""
+
+import numpy as np
+
+
+def table(rows, dtype: str = "f32", *, bias=None, cold=None, empty=None) -> dict[str, np.ndarray]:
+    """The tensors of an item table with the values `rows` [N, d]."""
+    rows = np.asarray(rows, np.float32)
+    tensors = quantised(rows) if dtype == "i8" else {"rows": rows.astype({"f32": np.float32, "f16": np.float16}[dtype])}
+    if bias is not None:
+        tensors["bias"] = np.asarray(bias, np.float32)
+    if cold is not None:
+        tensors["cold"] = np.asarray(cold, np.uint8)
+    if empty is not None:
+        tensors["empty"] = np.asarray(empty, np.float32)
+    return tensors
+
+
+def quantised(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Symmetric i8: `row ≈ scale · q`, `scale = max|row| / 127`, `error = ‖row − scale·q‖₂`."""
+    scale = np.abs(rows).max(axis=1) / np.float32(127)
+    q = np.rint(rows / np.where(scale > 0, scale, 1)[:, None]).clip(-127, 127).astype(np.int8)
+    error = np.linalg.norm(rows.astype(np.float64) - scale[:, None].astype(np.float64) * q, axis=1)
+    return {"rows": q, "scale": scale.astype(np.float32), "error": error.astype(np.float32)}

@@ -1,0 +1,125 @@
+"""SASRec as an encoder graph (models/README.md, "Encoder"), written for one history at a time.
+
+The last block is asked for one position only, and its keys and values are never formed. With A the attention of
+that position, softmax ignores what is the same for every key, and the weights of A sum to 1, so that
+
+    q·(Wk s + bk) = (q Wk)·s + const        A·(s Wv + bv) = (A·s) Wv + bv
+
+Both hold exactly; L matrix products become two. `bk` cannot change the result and is not stored.
+Earlier blocks use the same form at every position.
+"""
+
+from math import sqrt
+
+import numpy as np
+import torch
+
+from .bundle import Bundle
+from .graph import Graph
+from .networks.sasrec import SASRec, Shape
+
+EPSILON = 1e-5
+
+
+def encoder_graph(network: SASRec, weights_file: str) -> tuple[bytes, bytes]:
+    """The ONNX model of `rows` [B, L', d], `length` [B] → `state` [B, d], and its external data."""
+    shape = network.shape
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    graph = Graph("sasrec", weights_file)
+    rows = graph.input("rows", np.float32, ["B", "L", shape.width])
+    length = graph.input("length", np.int64, ["B"])
+
+    # The first L' positions, and the causal mask: 0 where a position may look, −∞ where not.
+    zero, one = (graph.constant(name, np.array([value], np.int64)) for name, value in (("zero", 0), ("one", 1)))
+    taken = graph.node("Shape", [rows], "taken", start=1, end=2)
+    positions = graph.constant("positions.weight", weights["positions.weight"])
+    mask = graph.constant("causal", np.triu(np.full((shape.window, shape.window), -np.inf, np.float32), 1))
+    positions = graph.node("Slice", [positions, zero, taken, zero], "positions")
+    s = graph.node("Add", [rows, positions], "s_0")
+    last = graph.node("Sub", [length, one], "last")
+    last_index = graph.node("Unsqueeze", [last, one], "last_index")
+
+    # An empty history is the row −Pos[0]: it alone adds up to zeros, and its state is LN3's bias.
+    newest = graph.node("GatherND", [s, last_index], "newest", batch_dims=1)
+    present = graph.node("Sign", [graph.node("ReduceL1", [newest, one], "newest_size")], "present")
+
+    if shape.blocks > 1:
+        causal = graph.node("Slice", [mask, zero, taken, zero], "causal_rows")
+        causal = graph.node("Slice", [causal, zero, taken, one], "causal_square")
+        for index in range(shape.blocks - 1):
+            s = _block(graph, weights, index, s, s, causal, flat=False)
+        newest = graph.node("GatherND", [s, last_index], "newest_top", batch_dims=1)
+    seen = graph.node("Gather", [mask, last], "seen_row", axis=0)
+    seen = graph.node("Unsqueeze", [graph.node("Slice", [seen, zero, taken, one], "seen"), one], "seen_3d")
+    u = _block(graph, weights, shape.blocks - 1, newest, s, seen, flat=True)
+    u = graph.node("Mul", [u, present], "u_present")
+    _norm(graph, weights, "norm_3", u, "state")
+    graph.output("state", np.float32, ["B", shape.width])
+    return graph.save()
+
+
+def _block(graph: Graph, weights: dict, index: int, queries: str, s: str, mask: str, flat: bool) -> str:
+    """One block for `queries` [B, d] (`flat`) or [B, L, d], attending to `s` [B, L, d]."""
+    name = f"blocks.{index}"
+    width = weights["norm_3.weight"].shape[0]
+    n = _norm(graph, weights, f"{name}.norm_1", queries)
+    q = _dense(graph, weights, f"{name}.query", n, flat)
+    key = graph.constant(f"{name}.key.weight", weights[f"{name}.key.weight"] / np.float32(sqrt(width)))
+    q = graph.node("MatMul", [q, key], f"{name}.query_key")
+    if flat:
+        q = graph.node("Unsqueeze", [q, "one"], f"{name}.query_3d")
+    keys = graph.node("Transpose", [s], f"{name}.keys", perm=[0, 2, 1])
+    logits = graph.node("MatMul", [q, keys], f"{name}.logits")
+    logits = graph.node("Add", [logits, mask], f"{name}.logits_masked")
+    attention = graph.node("Softmax", [logits], f"{name}.attention", axis=-1)
+    context = graph.node("MatMul", [attention, s], f"{name}.context")
+    if flat:
+        context = graph.node("Squeeze", [context, "one"], f"{name}.context_2d")
+    y = graph.node("Add", [_dense(graph, weights, f"{name}.value", context, flat), n], f"{name}.y")
+    z = _norm(graph, weights, f"{name}.norm_2", y)
+    inner = graph.node("Relu", [_dense(graph, weights, f"{name}.inner", z, flat)], f"{name}.relu")
+    outer = _dense(graph, weights, f"{name}.outer", inner, flat)
+    return _norm(graph, weights, f"{name}.norm_ff", graph.node("Add", [outer, z], f"{name}.ff"))
+
+
+def _dense(graph: Graph, weights: dict, name: str, x: str, flat: bool) -> str:
+    """`x·Wᵀ + b`, W stored [in, out]: one Gemm on [B, d], two nodes on [B, L, d]."""
+    weight = graph.constant(f"{name}.weight", weights[f"{name}.weight"].T)
+    bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"])
+    if flat:
+        return graph.node("Gemm", [x, weight, bias], f"{name}.out")
+    return graph.node("Add", [graph.node("MatMul", [x, weight], f"{name}.product"), bias], f"{name}.out")
+
+
+def _norm(graph: Graph, weights: dict, name: str, x: str, output: str | None = None) -> str:
+    scale = graph.constant(f"{name}.weight", weights[f"{name}.weight"])
+    bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"])
+    return graph.node("LayerNormalization", [x, scale, bias], output or f"{name}.out", axis=-1, epsilon=EPSILON)
+
+
+def bundled_network(bundle: Bundle, name: str = "sasrec") -> SASRec:
+    """The PyTorch network of a bundle's encoder, with the weights that the bundle holds."""
+    contract = bundle.manifest["encoders"][name]
+    return network_from(bundle.weights(contract["graph"]), bundle.space(contract["input"])["rows"])
+
+
+def network_from(weights: dict[str, np.ndarray], table: np.ndarray) -> SASRec:
+    """The network whose `encoder_graph` holds these initialisers, over the item rows `table` [N, d]."""
+    window, width = weights["positions.weight"].shape
+    blocks = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
+    network = SASRec(Shape(len(table), width, window, blocks)).eval()
+    state = {}
+    for name, initial in network.state_dict().items():
+        if name == "items.weight":
+            value = np.concatenate([table, np.zeros((1, width), np.float32)])
+        elif name.endswith("key.bias"):
+            value = np.zeros(width, np.float32)
+        elif name.endswith("key.weight"):
+            value = weights[name] * np.float32(sqrt(width))
+        elif initial.dim() == 2 and name.startswith("blocks."):
+            value = weights[name].T
+        else:
+            value = weights[name]
+        state[name] = torch.tensor(value)
+    network.load_state_dict(state)
+    return network

@@ -1,0 +1,75 @@
+"""HR@K and NDCG@K by ranking every item, with standard errors.
+
+One target a row: HR@K = share of rows whose target is among the first K; NDCG@K = mean of 1 / log2(rank + 1) over those.
+Items of the history are left out of the ranking where seen items are excluded, the target never.
+Ties count against the method.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from .data import Rows
+
+CUTOFFS = (5, 10, 20)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean over rows and its standard error."""
+
+    mean: float
+    error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.error:.4f}"
+
+
+def ranks(scores: np.ndarray, left_out: list, targets: np.ndarray) -> np.ndarray:
+    """The rank of each target, from 1; `scores` [B, N]; `left_out`: items per row. NaN ranks behind everything."""
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    rows = np.arange(len(targets))
+    target_scores = scores[rows, targets]
+    ahead = scores >= target_scores[:, None]
+    for row, items in enumerate(left_out):
+        ahead[row, np.asarray(items, int)] = False
+    ahead[rows, targets] = True
+    return ahead.sum(axis=1)
+
+
+def evaluate(
+    score: Callable[[list[np.ndarray]], np.ndarray],
+    rows: Rows,
+    seen: str = "exclude",
+    batch: int = 512,
+    name: str | None = None,
+) -> np.ndarray:
+    """The rank of every row's target by `score`: histories → scores [B, N]; a progress bar under `name`."""
+    result = []
+    for start in tqdm(range(0, len(rows), batch), desc=name, disable=name is None, leave=False):
+        histories, targets = rows.histories[start : start + batch], rows.targets[start : start + batch]
+        left_out = histories if seen == "exclude" else [[]] * len(histories)
+        result.append(ranks(score(histories), left_out, targets))
+    return np.concatenate(result)
+
+
+def figures(ranks: np.ndarray, cutoffs: tuple[int, ...] = CUTOFFS) -> dict[str, Figure]:
+    """`HR@K` and `NDCG@K` for each cutoff."""
+    hits = {f"HR@{k}": (ranks <= k).astype(float) for k in cutoffs}
+    gains = {f"NDCG@{k}": np.where(ranks <= k, 1 / np.log2(ranks + 1), 0) for k in cutoffs}
+    return {name: _figure(values) for name, values in (hits | gains).items()}
+
+
+def _figure(values: np.ndarray) -> Figure:
+    spread = values.std(ddof=1) if len(values) > 1 else 0.0
+    return Figure(float(values.mean()), float(spread / np.sqrt(len(values))))
+
+
+def as_table(methods: dict[str, dict[str, Figure]]) -> str:
+    """Methods and their figures as a Markdown table."""
+    names = list(next(iter(methods.values())))
+    lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {method} | " + " | ".join(str(found[name]) for name in names) + " |" for method, found in methods.items()]
+    return "\n".join(lines)

@@ -1,0 +1,101 @@
+"""The bundle models/tiny: invented films, a seeded untrained SASRec, every kind of table; kilobytes, for tests."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .bundle import Catalog, year_of
+from .bundle.table import table
+from .export import Description, finish_sasrec, write_sasrec
+from .networks.sasrec import SASRec, Shape
+
+SEED = 7
+
+FILMS = """\
+The Lantern Keeper (1994) | Drama
+Lantern Keeper, The (2011) | Drama, Fantasy
+A Lantern (1994) | Short
+Échos d'hiver (2003) | Drama, Romance
+Straße nach Norden (1987) | Drama, Road
+Ørkenvinter (1999) | Thriller
+Señor Relámpago (1976) | Action, Comedy
+Two Rivers (1951) | Western
+Two Rivers (1998) | Western
+Two Rivers (2012) | Drama, Western
+2012 (2009) | Action
+1 (2004) | Mystery
+2031: A Garden Odyssey (1969) | Fantasy, Science
+An Orchard at Noon (1962) | Romance
+Orchard at Noon, An (1985) | Romance
+The Orchard (1985) | Horror
+Nightjar | Mystery
+Nightjars (2013) |
+The Clockmaker's Daughter (2008) | Drama, Fantasy
+The Clockmaker’s Daughter II (2010) | Drama, Fantasy
+Der Zug (1958) | Thriller
+Der Zug, wieder (1971) | Thriller
+Mårten's Boat (2006) | Comedy, Family
+雪の駅 (1974) | Drama
+Последний трамвай (1983) | Comedy
+Paper/Scissors (1996) | Crime
+Paper & Stone (1997) | Crime
+Glass... (2000) | Crime, Mystery
+Salt-Marsh (1990) | Horror
+Salt Marsh (2005) | Horror
+The The (1993) | Music
+A (2002) | Music
+Ninety-Nine Kites (2007) | Animation, Family
+Kites (2007) | Animation
+Kitesurfers (2007) | Documentary
+Harbour Lights, Part One (1947) | Romance, War
+Harbour Lights, Part Two (1948) | Romance, War
+Cartographer (2013) | Adventure
+The Cartographer (2013) | Adventure, Drama
+Tomorrow's Premiere (2014) | Comedy
+"""
+
+COLD = (15, 39)
+"""Items nobody chose in the training data."""
+
+
+def films() -> tuple[list[str], list[list[str]]]:
+    """Titles and tags."""
+    lines = [line.split("|") for line in FILMS.splitlines()]
+    return [title.strip() for title, _ in lines], [[tag.strip() for tag in tags.split(",") if tag.strip()] for _, tags in lines]
+
+
+def write_tiny(folder: Path) -> None:
+    """The same bytes at every run."""
+    titles, genres = films()
+    generator = np.random.default_rng(SEED)
+    cold = np.isin(np.arange(len(titles)), COLD)
+    counts = np.where(cold, 0, generator.integers(1, 200, len(titles)))
+    ids = [f"film-{number}" for number in generator.permutation(len(titles)) + 1]
+    catalog = Catalog(ids, titles, counts, {"genres": genres, "year": [year_of(title) for title in titles]})
+    network = untrained(Shape(len(titles), width=16, window=5, blocks=2), generator)
+    provenance = {
+        "licence": "MIT OR Apache-2.0",
+        "credit": "The oneiro project; every title is invented",
+        "data_set": "none: seeded random weights",
+        "command": "python -m oneiro_models tiny models/tiny",
+    }
+    about = Description("tiny", "Forty invented films and an untrained encoder, for tests", provenance)
+    bundle = write_sasrec(folder, about, catalog, network, cold)
+    rows = np.where(cold[:, None], 0, network.table.detach().numpy())
+    bundle.table("half", table(rows, "f16", cold=cold), half="dot")
+    bundle.table("small", table(rows, "i8", bias=np.log1p(counts), cold=cold), small="dot")
+    bundle.table("texts", table(generator.normal(size=(len(titles), 8))), texts="l2")
+    finish_sasrec(bundle, about, network)
+
+
+def untrained(shape: Shape, generator: np.random.Generator) -> SASRec:
+    """A network whose weights, LayerNorms included, come from `generator` alone."""
+    network = SASRec(shape).eval()
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            values = generator.normal(centre, 0.5, weight.shape)
+            weight.copy_(torch.tensor(values, dtype=torch.float32))
+        network.items.weight[shape.items] = 0
+    return network

@@ -1,0 +1,207 @@
+"""Trains SASRec with the full softmax: every item competes for every next event of the training data.
+
+With o the state before an event, E the item table and i the item chosen:  loss = −w · log softmax(E·o)[i].
+Unless `seen` is `allow`, items that a person already had take no part in the softmax, as they take none in the ranking. The weight w halves every
+`half_life` days before the end of training, since tastes drift; it is scaled to a mean of 1.
+Validation events choose the epoch that is kept, nothing else is learned from them.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from . import Problem
+from .data import Dataset
+from .metrics import evaluate, figures
+from .networks.sasrec import SASRec, Shape
+from .options import Options
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Histories i64 [B, L] with their lengths; at each place the item that came next (N: none) and its weight."""
+
+    histories: Tensor
+    lengths: Tensor
+    targets: Tensor
+    weights: Tensor
+
+
+class Sequences:
+    """The training events as windows of at most L histories and targets, cut anew for each epoch."""
+
+    def __init__(self, data: Dataset, options: Options):
+        events, self.items = data.train, data.items
+        age = (events.times[-1] - events.times) / DAY
+        weights = 0.5 ** (age / options.half_life) if options.half_life else np.ones(len(age))
+        sequences = [sequence for sequence in events.sequences() if len(sequence) > 1]
+        if not sequences:
+            raise Problem("no user has two training events: there is nothing to learn from")
+        mean = np.concatenate([weights[sequence[1:]] for sequence in sequences]).mean()
+        self.sequences = [(events.items[sequence], weights[sequence] / mean) for sequence in sequences]
+        self.window, self.batch = options.window, options.batch
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
+        """Every target once, in batches of windows of similar length."""
+        windows = []
+        for items, weights in self.sequences:
+            first = 0 if len(items) <= self.window + 1 else int(generator.integers(1, self.window + 1)) - self.window
+            for start in range(first, len(items) - 1, self.window):
+                part = slice(max(start, 0), start + self.window + 1)
+                windows.append((items[part], weights[part]))
+        order = generator.permutation(len(windows))
+        pools = [order[start : start + 16 * self.batch] for start in range(0, len(order), 16 * self.batch)]
+        pools = [sorted(pool, key=lambda window: len(windows[window][0])) for pool in pools]
+        batches = [pool[start : start + self.batch] for pool in pools for start in range(0, len(pool), self.batch)]
+        for index in generator.permutation(len(batches)):
+            yield self.collate([windows[window] for window in batches[index]])
+
+    def collate(self, windows: list) -> Batch:
+        longest = max(len(items) for items, _ in windows) - 1
+        histories = torch.full((len(windows), longest), self.items)
+        targets, weights = histories.clone(), torch.zeros(histories.shape)
+        for row, (items, weight) in enumerate(windows):
+            places = len(items) - 1
+            histories[row, :places] = torch.as_tensor(items[:-1])
+            targets[row, :places] = torch.as_tensor(items[1:])
+            weights[row, :places] = torch.as_tensor(weight[1:])
+        return Batch(histories, (histories < self.items).sum(1), targets, weights)
+
+
+def loss_of(network: SASRec, batch: Batch, options: Options, cold: Tensor) -> Tensor:
+    """The weighted mean of the full-softmax cross-entropy."""
+    items = network.shape.items
+    rows, places = torch.nonzero(batch.targets < items, as_tuple=True)
+    logits = network.scores(network.states(batch.histories, batch.lengths)[rows, places])
+    logits = logits.masked_fill(cold, -torch.inf)
+    targets, weights = batch.targets[rows, places], batch.weights[rows, places]
+    if options.seen == "exclude":
+        had = torch.zeros(len(rows), items + 1, dtype=torch.bool, device=logits.device)
+        past = torch.arange(batch.histories.shape[1], device=logits.device) <= places[:, None]
+        had.scatter_(1, batch.histories[rows].where(past, items), True)
+        had[torch.arange(len(rows), device=logits.device), targets] = False
+        logits = logits.masked_fill(had[:, :items], -torch.inf)
+    loss = functional.cross_entropy(logits, targets, reduction="none")
+    return (loss * weights).sum() / weights.sum()
+
+
+class Scorer:
+    """Scores by a network, as the oneiro library does: cold items are passed over and never rank."""
+
+    def __init__(self, network: SASRec, cold: np.ndarray):
+        self.network, self.cold = network.eval(), cold
+
+    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+        shape, device = self.network.shape, self.network.items.weight.device
+        windows = [history[~self.cold[history]][-shape.window :] for history in histories]
+        padded = torch.full((len(windows), shape.window), shape.items)
+        for row, window in enumerate(windows):
+            padded[row, : len(window)] = torch.as_tensor(window)
+        lengths = torch.tensor([len(window) for window in windows])
+        with torch.inference_mode():
+            scores = self.network.scores(self.network(padded.to(device), lengths.to(device)))
+        return np.where(self.cold, -np.inf, scores.cpu().numpy())
+
+
+class Training:
+    """A run in a folder: `options.json`, `last.pt` to resume from, `best.pt`, `curve.png`."""
+
+    def __init__(self, data: Dataset, folder: Path, options: Options, device: str):
+        self.data, self.folder, self.options, self.device = data, folder, options, torch.device(device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise Problem("PyTorch finds no CUDA device here: train with --device cpu")
+        torch.manual_seed(options.seed)
+        shape = Shape(data.items, options.width, options.window, options.blocks)
+        self.network = SASRec(shape, options.dropout).to(self.device)
+        torch.nn.init.normal_(self.network.items.weight, std=options.scale)
+        torch.nn.init.normal_(self.network.positions.weight, std=options.scale)
+        self.network.items.weight.data[shape.items] = 0
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate)
+        self.sequences = Sequences(data, options)
+        self.rows, self.cold = data.validation_rows(), data.cold()
+        self.history: list[dict] = []
+
+    def run(self) -> None:
+        """Trains until the epochs are used up or validation HR@10 has not risen for `patience` epochs."""
+        if not self.history and (self.folder / "last.pt").exists():
+            raise Problem(f"{self.folder} already holds a run: name another folder, or resume it")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "options.json").write_text(json.dumps(asdict(self.options), indent=2) + "\n")
+        progress = tqdm(total=self.options.epochs, initial=len(self.history), unit="epoch", desc="train")
+        while len(self.history) < self.options.epochs and not self.stalled():
+            self.history.append(self.epoch())
+            if self.best() == len(self.history) - 1:
+                self.save("best.pt")
+            self.save("last.pt")
+            progress.update()
+            progress.set_postfix({name: f"{value:.4f}" for name, value in self.history[-1].items()})
+        progress.close()
+
+    def epoch(self) -> dict:
+        generator = np.random.default_rng([self.options.seed, len(self.history)])
+        torch.manual_seed(self.options.seed * 100_003 + len(self.history))
+        cold = torch.as_tensor(self.cold, device=self.device)
+        self.network.train()
+        losses = []
+        for batch in self.sequences.epoch(generator):
+            batch = Batch(*(getattr(batch, field.name).to(self.device) for field in fields(batch)))
+            loss = loss_of(self.network, batch, self.options, cold)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            losses.append(loss.item())
+        found = figures(evaluate(Scorer(self.network, self.cold), self.rows, self.options.seen), (10,))
+        return {"loss": float(np.mean(losses)), **{name: figure.mean for name, figure in found.items()}}
+
+    def best(self) -> int:
+        """The epoch with the highest validation HR@10, the earlier of two."""
+        return max(range(len(self.history)), key=lambda epoch: (self.history[epoch]["HR@10"], -epoch))
+
+    def stalled(self) -> bool:
+        return bool(self.history) and len(self.history) - 1 - self.best() >= self.options.patience
+
+    def save(self, name: str) -> None:
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "history": self.history}
+        torch.save(state, self.folder / f"{name}.part")
+        (self.folder / f"{name}.part").replace(self.folder / name)
+
+    def resume(self) -> None:
+        """Goes on from `last.pt` as if never stopped: each epoch seeds itself."""
+        state = _load(self.folder / "last.pt", self.data.items)
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history = state["history"]
+
+
+def load_run(folder: Path, items: int) -> tuple[SASRec, Options]:
+    """The best network of a run."""
+    options = run_options(folder)
+    network = SASRec(Shape(items, options.width, options.window, options.blocks), options.dropout)
+    network.load_state_dict(_load(folder / "best.pt", items)["network"])
+    return network.eval(), options
+
+
+def run_options(folder: Path) -> Options:
+    try:
+        return replace(Options(), **json.loads((folder / "options.json").read_text()))
+    except FileNotFoundError:
+        raise Problem(f"{folder} holds no run: it has no options.json") from None
+
+
+def _load(path: Path, items: int) -> dict:
+    if not path.is_file():
+        raise Problem(f"{path}: no such checkpoint")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    trained = len(state["network"]["items.weight"]) - 1
+    if trained != items:
+        raise Problem(f"{path.parent} was trained on {trained} items, the data have {items}")
+    return state

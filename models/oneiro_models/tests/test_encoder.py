@@ -1,0 +1,72 @@
+"""The encoder graph against PyTorch, alone and in batches."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from oneiro_models.bundle import Bundle
+from oneiro_models.encoder import bundled_network, encoder_graph, network_from
+from oneiro_models.export import Encoder, check, torch_states
+
+
+def session(tmp_path, network):
+    model, weights = encoder_graph(network, "encoder.weights")
+    (tmp_path / "encoder.onnx").write_bytes(model)
+    (tmp_path / "encoder.weights").write_bytes(weights)
+    onnx.checker.check_model(str(tmp_path / "encoder.onnx"))
+    return onnxruntime.InferenceSession(str(tmp_path / "encoder.onnx"), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_a_batch_of_different_lengths_equals_pytorch(tmp_path, network, blocks):
+    network = network(blocks=blocks)
+    generator = np.random.default_rng(3)
+    histories = [generator.permutation(30)[:length] for length in (1, 8, 0, 3, 5)]
+    table, empty = network.table.detach().numpy(), -network.positions.weight[0].detach().numpy()
+    rows = np.tile(empty, (len(histories), 8, 1))
+    for row, history in zip(rows, histories):
+        row[: len(history)] = table[history]
+    length = np.array([max(len(history), 1) for history in histories])
+    found = session(tmp_path, network).run(None, {"rows": rows, "length": length})[0]
+    expected = torch_states(network, histories)
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert (found[2] == network.norm_3.bias.detach().numpy()).all()
+
+
+def test_weights_are_read_back_as_they_were(tmp_path, network):
+    before = network(width=64)
+    session(tmp_path, before)
+    model = onnx.load(tmp_path / "encoder.onnx")
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    after = network_from(weights, before.table.detach().numpy())
+    for name, tensor in before.state_dict().items():
+        if not name.endswith("key.bias"):  # cannot change a result, so it is not stored
+            assert (after.state_dict()[name] == tensor).all(), name
+
+
+def test_weights_are_external_and_aligned(tmp_path, network):
+    session(tmp_path, network(width=64))
+    model = onnx.load(tmp_path / "encoder.onnx", load_external_data=False)
+    external = {}
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            external[tensor.name] = {entry.key: entry.value for entry in tensor.external_data}
+        else:
+            assert len(tensor.raw_data) <= 1024, tensor.name
+    assert "blocks.0.query.weight" in external
+    assert all(entry["location"] == "encoder.weights" for entry in external.values())
+    assert all(int(entry["offset"]) % 64 == 0 for entry in external.values())
+
+
+@pytest.mark.parametrize("name", ["tiny", "demo"])
+def test_a_shipped_encoder_equals_pytorch(models, name):
+    bundle = Bundle(models / name)
+    assert check(bundle, bundled_network(bundle)) <= 1e-5
+
+
+def test_cold_items_are_passed_over(models):
+    bundle = Bundle(models / "tiny")
+    cold = int(np.flatnonzero(bundle.space("items")["cold"])[0])
+    encode = Encoder(bundle, "sasrec")
+    assert (encode(np.array([1, cold, 2])) == encode(np.array([1, 2]))).all()

@@ -1,0 +1,137 @@
+"""Training on a small made-up world where what comes next is known."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from oneiro_models import Problem
+from oneiro_models.__main__ import main
+from oneiro_models.bundle import Bundle
+from oneiro_models.data import read
+from oneiro_models.metrics import evaluate, figures
+from oneiro_models.options import Options
+from oneiro_models.train import Scorer, Sequences, Training, load_run, loss_of
+
+FEW = dict(window=6, width=16, dropout=0.1, learning_rate=0.01, epochs=4, patience=4, batch=16)
+
+
+@pytest.fixture(scope="module")
+def circle(tmp_path_factory):
+    """People walk once round a circle of 12 items from where they happen to start: the next item follows from the last."""
+    path = tmp_path_factory.mktemp("circle") / "events.csv"
+    generator = np.random.default_rng(0)
+    lines = ["user,item,time"]
+    for user in range(200):
+        start, time = generator.integers(12), generator.integers(1000)
+        lines += [f"user-{user},item-{(start + step) % 12:02d},{time + 10 * step}" for step in range(10)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_it_learns_what_comes_next(circle, tmp_path):
+    data = read(circle)
+    training = Training(data, tmp_path, Options(**FEW | {"epochs": 12, "patience": 12}), "cpu")
+    before = figures(evaluate(Scorer(training.network, data.cold()), data.validation_rows()), (1,))
+    training.run()
+    network, _ = load_run(tmp_path, data.items)
+    after = figures(evaluate(Scorer(network, data.cold()), data.validation_rows()), (1,))
+    assert before["HR@1"].mean < 0.5 and after["HR@1"].mean > 0.95
+
+
+def test_resuming_equals_not_stopping(circle, tmp_path):
+    data = read(circle)
+    whole = Training(data, tmp_path / "whole", Options(**FEW), "cpu")
+    whole.run()
+    Training(data, tmp_path / "parts", Options(**FEW | {"epochs": 2}), "cpu").run()
+    resumed = Training(data, tmp_path / "parts", Options(**FEW), "cpu")
+    resumed.resume()
+    resumed.run()
+    assert resumed.history == whole.history
+    for one, other in zip(whole.network.parameters(), resumed.network.parameters()):
+        assert torch.equal(one, other)
+
+
+def test_the_loss_is_the_full_softmax_over_what_may_rank(circle, tmp_path):
+    data = read(circle)
+    options = Options(**FEW)
+    network = Training(data, tmp_path, options, "cpu").network.eval()
+    batch = Sequences(data, options).collate([(np.array([3, 5, 8]), np.array([1.0, 1.0, 3.0]))])
+    cold = torch.zeros(12, dtype=torch.bool)
+    cold[11] = True
+    scores = network.scores(network.states(batch.histories, batch.lengths))[0].detach().numpy().astype(float)
+    terms = []
+    for place, (target, gone) in enumerate([(5, {3, 11}), (8, {3, 5, 11})]):
+        rivals = [scores[place, item] for item in range(12) if item not in gone]
+        terms.append(np.log(np.exp(rivals).sum()) - scores[place, target])
+    assert loss_of(network, batch, options, cold).item() == pytest.approx((terms[0] + 3 * terms[1]) / 4, rel=1e-5)
+
+
+def test_every_target_comes_once_an_epoch(circle):
+    data = read(circle)
+    sequences = Sequences(data, Options(**FEW))
+    for epoch in range(3):
+        batches = list(sequences.epoch(np.random.default_rng(epoch)))
+        targets = torch.cat([batch.targets[batch.targets < data.items] for batch in batches])
+        expected = np.concatenate([data.train.items[sequence[1:]] for sequence in data.train.sequences()])
+        assert sorted(targets.tolist()) == sorted(expected.tolist())
+        assert all(batch.histories.shape[1] <= 6 for batch in batches)
+
+
+def test_weights_halve_with_age(circle):
+    data = read(circle)
+    half_life = 100 / 86400
+    sequences = Sequences(data, Options(**FEW | {"half_life": half_life})).sequences
+    times = [data.train.times[sequence] for sequence in data.train.sequences() if len(sequence) > 1]
+    (_, weights), when = sequences[0], times[0]
+    assert weights[1] / weights[2] == pytest.approx(0.5 ** ((when[2] - when[1]) / 100))
+    assert np.concatenate([weights[1:] for _, weights in sequences]).mean() == pytest.approx(1)
+
+
+def test_cold_items_never_rank_and_are_passed_over(network):
+    network, cold = network(), np.zeros(30, bool)
+    cold[[4, 7]] = True
+    score = Scorer(network, cold)
+    with_cold, without = score([np.array([1, 4, 2, 7]), np.array([1, 2])])
+    assert (with_cold == without).all() and np.isneginf(with_cold[[4, 7]]).all() and np.isfinite(with_cold[~cold]).all()
+
+
+def test_from_csv_to_bundle_on_the_command_line(circle, tmp_path, capsys):
+    run, out = str(tmp_path / "run"), str(tmp_path / "bundle")
+    few = ["--window", "6", "--width", "16", "--epochs", "2", "--learning-rate", "0.01"]
+    assert main(["train", str(circle), run, *few]) == 0
+    assert main(["export", str(circle), run, out, "--name", "circle"]) == 0
+    assert main(["evaluate", str(circle), out]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"| {method} |" in shown for method in ("popularity", "Markov", "ItemKNN", "SASRec"))
+    manifest = Bundle(out).manifest
+    assert manifest["name"] == "circle" and manifest["encoders"]["sasrec"]["window"] == 6
+    assert "--window 6 --width 16" in manifest["provenance"]["command"]
+    assert str(tmp_path) not in json.dumps(manifest)
+    assert (tmp_path / "run" / "curve.png").stat().st_size > 5000
+
+
+def test_people_may_come_back_to_an_item(circle, tmp_path):
+    few = ["--window", "6", "--width", "16", "--epochs", "1", "--seen", "allow"]
+    assert main(["train", str(circle), str(tmp_path / "run"), *few]) == 0
+    assert main(["export", str(circle), str(tmp_path / "run"), str(tmp_path / "bundle")]) == 0
+    assert Bundle(tmp_path / "bundle").manifest["seen"] == "allow"
+
+
+def test_a_run_is_not_overwritten(circle, tmp_path):
+    data, options = read(circle), Options(**FEW | {"epochs": 1})
+    Training(data, tmp_path, options, "cpu").run()
+    with pytest.raises(Problem, match="already holds a run"):
+        Training(data, tmp_path, options, "cpu").run()
+
+
+def test_a_run_of_other_data_is_refused(circle, tmp_path):
+    Training(read(circle), tmp_path, Options(**FEW | {"epochs": 1}), "cpu").run()
+    with pytest.raises(Problem, match="was trained on 12 items, the data have 13"):
+        load_run(tmp_path, 13)
+
+
+def test_a_missing_run_is_explained(tmp_path):
+    with pytest.raises(Problem, match="holds no run"):
+        load_run(tmp_path, 12)
