@@ -1,0 +1,79 @@
+//! `cargo xtask`: set-up, demo and tests, each one command on a fresh machine.
+#![forbid(unsafe_code)]
+
+mod artifact;
+mod demo;
+mod digest;
+mod error;
+mod lock;
+mod onnxruntime;
+mod picture;
+mod process;
+mod python;
+mod python_env;
+mod report;
+mod setup;
+mod suites;
+mod terminal;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use error::{Error, Result};
+use workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo                      recommend films from the shipped bundle to a history of five
+  test [OPTIONS]            run the test suites
+      --all                 a suite that cannot run is a failure
+      --only NAME           run this suite only (may be repeated)
+      --verbose             show the output of passing suites too
+  onnxruntime               bring ONNX Runtime's library into target/onnxruntime
+  picture                   draw docs/demo.svg from what the demo prints
+  setup                     install the tools and the Python environment that `test --all` needs
+";
+
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1).collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Vec<String>) -> Result<ExitCode> {
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match command {
+        "test" => test::run(&Workspace::find()?, &test::Options::parse(rest)?),
+        "demo" => done(rest, demo::run),
+        "onnxruntime" => done(rest, onnxruntime::fetch),
+        "picture" => done(rest, picture::run),
+        "setup" => done(rest, setup::run),
+        "help" | "-h" | "--help" => {
+            terminal::print(USAGE);
+            Ok(ExitCode::SUCCESS)
+        }
+        unknown => Err(Error::new(format!(
+            "there is no command `{unknown}`\n\n{USAGE}"
+        ))),
+    }
+}
+
+fn done(rest: &[String], command: fn(&Workspace) -> Result<()>) -> Result<ExitCode> {
+    if let Some(extra) = rest.first() {
+        return Err(Error::new(format!(
+            "`{extra}` is not understood here\n\n{USAGE}"
+        )));
+    }
+    command(&Workspace::find()?)?;
+    Ok(ExitCode::SUCCESS)
+}

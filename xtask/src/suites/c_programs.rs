@@ -1,0 +1,79 @@
+use super::shared_library::{SharedLibrary, shown, sources};
+use crate::demo;
+use crate::error::Result;
+use crate::report::Report;
+use crate::tools;
+use crate::workspace::Workspace;
+
+/// How many films an example recommends.
+const RECOMMENDED: usize = 10;
+
+pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
+    if cfg!(windows) {
+        report.skip("c", "a Unix: there are no C tests on Windows");
+        return Ok(());
+    }
+    if tools::find("gcc", "cc").is_none() {
+        report.skip("c", tools::packages("gcc"));
+        return Ok(());
+    }
+    let installed = SharedLibrary::build(workspace, report)?.install()?;
+    for source in sources(workspace, "tests/c")? {
+        if let Some(program) = installed.compile(workspace, report, &source)? {
+            report.check(
+                &shown(workspace, &source),
+                &mut installed.command(workspace, &program),
+            )?;
+        }
+    }
+    for source in sources(workspace, "examples/c")? {
+        let Some(program) = installed.compile(workspace, report, &source)? else {
+            continue;
+        };
+        let finished = report.run(installed.command(workspace, &program).arg(demo::BUNDLE))?;
+        let scored = finished
+            .output
+            .lines()
+            .filter(|line| is_scored(line))
+            .count();
+        if finished.status.success() && scored == RECOMMENDED {
+            report.pass();
+        } else {
+            let name = shown(workspace, &source);
+            report.fail(format!(
+                "{name}: {scored} films with scores, expected {RECOMMENDED} ({})",
+                finished.status
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `Title (Year)  score`
+fn is_scored(line: &str) -> bool {
+    let Some((title, score)) = line.trim_end().rsplit_once("  ") else {
+        return false;
+    };
+    let Some((name, year)) = title.trim_end().rsplit_once(" (") else {
+        return false;
+    };
+    let is_year = year
+        .strip_suffix(')')
+        .is_some_and(|year| year.len() == 4 && year.parse::<u16>().is_ok());
+    !name.trim().is_empty() && is_year && score.parse::<f32>().is_ok_and(f32::is_finite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_film_has_a_title_a_year_and_a_score() {
+        assert!(is_scored("The Prestige (2006)  4.2517"));
+        assert!(is_scored(" 1  Se7en (1995)   -0.25"));
+        assert!(!is_scored("For someone who saw Inception (2010):"));
+        assert!(!is_scored("The Prestige (2006)  NaN"));
+        assert!(!is_scored("The Prestige  4.2517"));
+        assert!(!is_scored(""));
+    }
+}
