@@ -1,0 +1,220 @@
+//! A bundle: the manifest and the parts it names, opened and checked in O(1) work per part.
+//!
+//! The format is described in `models/README.md`. Opening checks the manifest, that every part is there with its
+//! length, and each part's header; [`Bundle::verify`] reads everything: digests, offsets, order, text, numbers.
+
+#![deny(unsafe_code)] // `source` maps files
+
+mod manifest;
+mod source;
+mod tensors;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+pub use manifest::{
+    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, Length, Manifest,
+    Metric, PartEntry, Prepack, Provenance, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry,
+    StepEntry,
+};
+pub(crate) use source::Bytes;
+pub use source::Parts;
+pub(crate) use tensors::{Array, Element, Tensors};
+
+use crate::cancel::Cancel;
+use crate::catalog::{Catalog, Space};
+use crate::error::{Error, Result};
+
+/// A catalog and its networks, mapped from disk and checked, not yet running.
+///
+/// Cheap to clone; clones share the maps.
+#[derive(Clone, Debug)]
+pub struct Bundle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    manifest: Manifest,
+    parts: BTreeMap<String, Bytes>,
+    catalog: Catalog,
+    spaces: BTreeMap<String, Arc<Space>>,
+}
+
+impl Bundle {
+    /// Opens the bundle in a folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::BundleVersion`], or what is wrong with the manifest or a part.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::from_parts(&Parts::folder(folder.as_ref()))
+    }
+
+    /// Opens a bundle from wherever its parts are.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_parts(source: &Parts) -> Result<Self> {
+        source.check_folder()?;
+        let json = source
+            .open("manifest", "manifest.json")
+            .map_err(|error| match error {
+                Error::Part { .. } => Error::Io {
+                    path: source.describe(),
+                    source: std::io::Error::new(
+                        std::io::ErrorKind::NotFound,
+                        "there is no manifest.json in it",
+                    ),
+                },
+                other => other,
+            })?;
+        let manifest = Manifest::parse(&json)?;
+        let mut parts = BTreeMap::new();
+        for (name, entry) in &manifest.parts {
+            let bytes = source.open(name, &entry.file)?;
+            if bytes.len() as u64 != entry.bytes {
+                return Err(Error::part(
+                    name,
+                    format!("{} bytes", entry.bytes),
+                    format!("{} bytes", bytes.len()),
+                ));
+            }
+            parts.insert(name.clone(), bytes);
+        }
+        let mut tables = BTreeMap::new();
+        for part in manifest
+            .spaces
+            .values()
+            .map(|space| &space.part)
+            .chain([&manifest.catalog.part])
+        {
+            if !tables.contains_key(part) {
+                tables.insert(part.clone(), Tensors::open(part, bytes_of(&parts, part)?)?);
+            }
+        }
+        let table = |part: &str| {
+            tables.get(part).ok_or_else(|| Error::Internal {
+                reason: format!("the table `{part}` was not opened"),
+            })
+        };
+        let catalog = Catalog::open(&manifest.catalog, table(&manifest.catalog.part)?)?;
+        let mut spaces = BTreeMap::new();
+        for (name, entry) in &manifest.spaces {
+            spaces.insert(
+                name.clone(),
+                Arc::new(Space::open(name, entry, table(&entry.part)?)?),
+            );
+        }
+        for entry in manifest.encoders.values() {
+            if entry.empty_row == EmptyRow::Stored {
+                spaces[&entry.input].stored_empty_row()?;
+            }
+        }
+        if manifest
+            .recipe
+            .steps
+            .iter()
+            .any(|step| step.retrieve == RetrieveEntry::Popularity)
+            || manifest.recipe.cold == RetrieveEntry::Popularity
+        {
+            catalog.counts()?;
+        }
+        Ok(Self(Arc::new(Inner {
+            manifest,
+            parts,
+            catalog,
+            spaces,
+        })))
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The space of that name.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    pub fn space(&self, name: &str) -> Result<&Arc<Space>> {
+        self.0.spaces.get(name).ok_or_else(|| Error::Unsupported {
+            what: format!("space `{name}`"),
+        })
+    }
+
+    /// A part's bytes.
+    pub(crate) fn part(&self, name: &str) -> Result<Bytes> {
+        bytes_of(&self.0.parts, name)
+    }
+
+    /// Every part with its length in bytes and whether it is mapped (rather than copied or lent).
+    pub fn parts(&self) -> impl Iterator<Item = (&str, usize, bool)> {
+        self.0
+            .parts
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.len(), bytes.is_mapped()))
+    }
+
+    /// Reads everything: each part's digest, each string, each order, each number, each graph's structure.
+    ///
+    /// `progress` is told how many of all bytes are done, on the calling thread.
+    ///
+    /// # Errors
+    /// The first defect; [`Error::Cancelled`].
+    pub fn verify(&self, cancel: &Cancel, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+        let total: u64 = self
+            .0
+            .manifest
+            .parts
+            .values()
+            .map(|entry| entry.bytes)
+            .sum();
+        let mut done = 0;
+        for (name, entry) in &self.0.manifest.parts {
+            let mut digest = Sha256::new();
+            for block in self.part(name)?.chunks(1 << 20) {
+                cancel.check()?;
+                digest.update(block);
+                done += block.len() as u64;
+                progress(done, total);
+            }
+            let found: String = digest
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            if found != entry.sha256 {
+                return Err(Error::part(
+                    name,
+                    format!("SHA-256 {}", entry.sha256),
+                    format!("SHA-256 {found}"),
+                ));
+            }
+        }
+        cancel.check()?;
+        self.0.catalog.verify()?;
+        for space in self.0.spaces.values() {
+            cancel.check()?;
+            space.verify()?;
+        }
+        for name in self.0.manifest.graphs.keys() {
+            cancel.check()?;
+            crate::graph::check(self, name)?;
+        }
+        Ok(())
+    }
+}
+
+fn bytes_of(parts: &BTreeMap<String, Bytes>, name: &str) -> Result<Bytes> {
+    parts.get(name).cloned().ok_or_else(|| Error::Internal {
+        reason: format!("the part `{name}` is not in the manifest"),
+    })
+}
