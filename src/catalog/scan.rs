@@ -1,0 +1,521 @@
+//! Exact nearest rows: every admitted row is scored, in blocks, and the best are kept.
+//!
+//! A block's scores are computed first and then compared with the worst of the best so far; the filter is asked only
+//! about the few that would enter. Where the filter allows few items, only their rows are read. Scores do not depend
+//! on the way: [`kernel`](super::kernel) fixes the arithmetic, [`topk`](super::topk) the order.
+
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use super::kernel::{Query, any_reaches};
+use super::space::Space;
+use super::topk::{Scored, TopK};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::filter::Admission;
+
+/// Rows that are scored at once: their scores stay in the first cache.
+const BLOCK: usize = 256;
+
+/// Rows between two looks at `cancel`, and the least that is worth a thread.
+const STRETCH: usize = 4096;
+
+impl Space {
+    /// The scores of some items, in their order; NaN (which never ranks) for a cold one.
+    ///
+    /// `point`: `[width]`, finite.
+    pub fn score(&self, point: &[f32], items: &[u32]) -> Result<Vec<f32>> {
+        let query = self.query(point)?;
+        items
+            .iter()
+            .map(|&item| self.score_item(query, item))
+            .collect()
+    }
+
+    fn score_item(&self, query: Query<'_>, item: u32) -> Result<f32> {
+        if item >= self.len() {
+            return Err(Error::UnknownItem {
+                item,
+                len: self.len(),
+            });
+        }
+        if self.is_cold(item) {
+            return Ok(f32::NAN);
+        }
+        let mut score = [0.0];
+        self.score_block(query, item as usize..item as usize + 1, &mut score)?;
+        Ok(score[0])
+    }
+
+    /// The `count` best admitted items, best first; fewer if fewer are admitted. Cold rows never rank.
+    ///
+    /// `point`: `[width]`, finite. The result is the same for every number of `threads`.
+    pub(crate) fn nearest(
+        &self,
+        point: &[f32],
+        count: usize,
+        admission: &Admission,
+        threads: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Scored>> {
+        let query = self.query(point)?;
+        let scan = Scan {
+            space: self,
+            query,
+            count,
+            admission,
+            cancel,
+        };
+        let best = match admission.allowed() {
+            Some(allowed) => scan.items(allowed)?,
+            None => scan.rows_by(threads)?,
+        };
+        Ok(best.into_ranking())
+    }
+}
+
+/// One search.
+#[derive(Clone, Copy)]
+struct Scan<'a> {
+    space: &'a Space,
+    query: Query<'a>,
+    count: usize,
+    admission: &'a Admission,
+    cancel: &'a Cancel,
+}
+
+impl Scan<'_> {
+    /// The best of some items.
+    fn items(&self, items: &[u32]) -> Result<TopK> {
+        let mut best = TopK::new(self.count, items.len())?;
+        for stretch in items.chunks(STRETCH) {
+            self.cancel.check()?;
+            let scores = self.space.score(self.query.point, stretch)?;
+            for (&item, score) in stretch.iter().zip(scores) {
+                let scored = Scored { item, score };
+                if best.takes(scored) && self.admission.admits(item) {
+                    best.push(scored);
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    /// The best of all rows, by so many threads.
+    fn rows_by(&self, threads: usize) -> Result<TopK> {
+        let len = self.space.len() as usize;
+        let threads = threads.clamp(1, len.div_ceil(STRETCH).max(1));
+        if threads == 1 {
+            return self.rows(0..len);
+        }
+        let share = len.div_ceil(threads).next_multiple_of(BLOCK);
+        let shares = (0..len)
+            .step_by(share)
+            .map(|start| start..len.min(start + share));
+        std::thread::scope(|scope| {
+            let mut running = Vec::new();
+            for rows in shares.skip(1) {
+                let scan = *self;
+                let name = "oneiro-scan".to_owned();
+                let again = rows.clone();
+                let thread = std::thread::Builder::new()
+                    .name(name)
+                    .spawn_scoped(scope, move || scan.rows(rows));
+                running.push(thread.map_err(|_| again));
+            }
+            let mut best = TopK::new(self.count, len)?;
+            best.merge(self.rows(0..len.min(share))?);
+            for thread in running {
+                best.merge(match thread {
+                    Ok(thread) => thread.join().map_err(|_| panicked())??,
+                    // A system that grants no more threads costs time, not the result.
+                    Err(rows) => self.rows(rows)?,
+                });
+            }
+            Ok(best)
+        })
+    }
+
+    /// The best of a range of rows.
+    fn rows(&self, rows: Range<usize>) -> Result<TopK> {
+        let mut best = TopK::new(self.count, rows.len())?;
+        let mut scores = [0.0; BLOCK];
+        for start in rows.clone().step_by(BLOCK) {
+            if start % STRETCH == 0 {
+                self.cancel.check()?;
+            }
+            let end = rows.end.min(start + BLOCK);
+            let scores = &mut scores[..end - start];
+            self.space.score_block(self.query, start..end, scores)?;
+            if !any_reaches(scores, best.threshold()) {
+                continue;
+            }
+            for (item, &score) in (start..).zip(scores.iter()) {
+                // Items are numbered in u32: there are no more rows than that.
+                let scored = Scored {
+                    item: item as u32,
+                    score,
+                };
+                if best.takes(scored)
+                    && !self.space.is_cold(scored.item)
+                    && self.admission.admits(scored.item)
+                {
+                    best.push(scored);
+                }
+            }
+        }
+        Ok(best)
+    }
+}
+
+fn panicked() -> Error {
+    Error::Internal {
+        reason: "a scanning thread panicked".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+    use proptest::prelude::*;
+
+    use super::super::fixture::{Table, open_space};
+    use super::*;
+    use crate::bundle::{Bundle, Seen};
+    use crate::filter::Filter;
+
+    /// A table of rows in the three types, and what else a space has.
+    #[derive(Clone, Debug)]
+    struct Rows {
+        width: usize,
+        rows: Vec<i8>,
+        scale: Vec<f32>,
+        bias: Option<Vec<f32>>,
+        cold: Option<Vec<u8>>,
+        point: Vec<f32>,
+    }
+
+    impl Rows {
+        fn len(&self) -> usize {
+            self.scale.len()
+        }
+
+        fn open(&self, dtype: &str, metric: &str) -> Bundle {
+            let shape = [self.len(), self.width];
+            let table = match dtype {
+                "f32" => Table::default().set("rows", &shape, &self.wide(dtype)),
+                "f16" => {
+                    let rows: Vec<f16> = self
+                        .wide(dtype)
+                        .iter()
+                        .map(|&value| f16::from_f32(value))
+                        .collect();
+                    Table::default().set("rows", &shape, &rows)
+                }
+                _ => Table::default()
+                    .set("rows", &shape, &self.rows)
+                    .list("scale", &self.scale)
+                    .list("error", &self.scale),
+            };
+            let table = self
+                .bias
+                .iter()
+                .fold(table, |table, bias| table.list("bias", bias));
+            let table = self
+                .cold
+                .iter()
+                .fold(table, |table, cold| table.list("cold", cold));
+            open_space(
+                self.len() as u32,
+                &(table, self.width as u32, dtype, metric),
+            )
+            .unwrap()
+        }
+
+        /// The stored numbers as f32, before an i8 row's scale.
+        fn wide(&self, dtype: &str) -> Vec<f32> {
+            let value = |(index, &q): (usize, &i8)| match dtype {
+                "i8" => f32::from(q),
+                _ => f16::from_f32(f32::from(q) * self.scale[index / self.width]).to_f32_const(),
+            };
+            self.rows.iter().enumerate().map(value).collect()
+        }
+
+        /// Every score as the kernel defines it: 16 lanes, added in halves.
+        fn scores(&self, dtype: &str, metric: &str) -> Vec<f32> {
+            let wide = self.wide(dtype);
+            let norm = in_lanes(self.point.iter().map(|x| x * x)).sqrt();
+            let score = |(item, row): (usize, &[f32])| {
+                let scale = if dtype == "i8" { self.scale[item] } else { 1.0 };
+                let pairs = || row.iter().zip(&self.point);
+                let score = match metric {
+                    "dot" => scale * in_lanes(pairs().map(|(r, x)| r * x)),
+                    "cosine" => {
+                        let norms = norm * (scale * in_lanes(row.iter().map(|r| r * r)).sqrt());
+                        let product = scale * in_lanes(pairs().map(|(r, x)| r * x));
+                        if norms == 0.0 { 0.0 } else { product / norms }
+                    }
+                    _ => -in_lanes(pairs().map(|(r, x)| (x - scale * r) * (x - scale * r))).sqrt(),
+                };
+                score + self.bias.as_ref().map_or(0.0, |bias| bias[item])
+            };
+            wide.chunks(self.width).enumerate().map(score).collect()
+        }
+
+        fn is_cold(&self, item: u32) -> bool {
+            self.cold
+                .as_ref()
+                .is_some_and(|cold| cold[item as usize] == 1)
+        }
+    }
+
+    fn in_lanes(terms: impl Iterator<Item = f32>) -> f32 {
+        let mut lanes = vec![0.0; 16];
+        for (index, term) in terms.enumerate() {
+            lanes[index % 16] += term;
+        }
+        while lanes.len() > 1 {
+            let (low, high) = lanes.split_at(lanes.len() / 2);
+            lanes = low.iter().zip(high).map(|(a, b)| a + b).collect();
+        }
+        lanes[0]
+    }
+
+    fn rows(
+        items: impl Into<proptest::collection::SizeRange>,
+        width: usize,
+    ) -> impl Strategy<Value = Rows> {
+        let row = (
+            proptest::collection::vec(-127i8..=127, width),
+            0.0f32..0.1,
+            -1.0f32..1.0,
+            0u8..2,
+        );
+        let rows = proptest::collection::vec(row, items);
+        let point = proptest::collection::vec(-2.0f32..2.0, width);
+        (rows, point, any::<bool>(), any::<bool>()).prop_map(
+            move |(rows, point, biased, chilled)| Rows {
+                width,
+                point,
+                scale: rows.iter().map(|row| row.1).collect(),
+                bias: biased.then(|| rows.iter().map(|row| row.2).collect()),
+                cold: chilled.then(|| rows.iter().map(|row| row.3).collect()),
+                rows: rows.into_iter().flat_map(|row| row.0).collect(),
+            },
+        )
+    }
+
+    fn tables() -> impl Strategy<Value = Rows> {
+        (1usize..70).prop_flat_map(|width| rows(1..40, width))
+    }
+
+    const DTYPES: [&str; 3] = ["f32", "f16", "i8"];
+    const METRICS: [&str; 3] = ["dot", "cosine", "l2"];
+
+    fn admission(bundle: &Bundle, filter: &Filter) -> Admission {
+        filter
+            .admission(bundle.catalog(), std::iter::empty(), Seen::Allow)
+            .unwrap()
+    }
+
+    fn pairs(scored: &[Scored]) -> Vec<(u32, u32)> {
+        scored
+            .iter()
+            .map(|scored| (scored.item, scored.score.to_bits()))
+            .collect()
+    }
+
+    /// The definition: score all, drop what may not rank, sort.
+    fn naively(scores: &[f32], count: usize, admits: impl Fn(u32) -> bool) -> Vec<(u32, u32)> {
+        let mut best: Vec<(u32, f32)> = (0..)
+            .zip(scores.iter().copied())
+            .filter(|&(item, _)| admits(item))
+            .collect();
+        best.retain(|(_, score)| !score.is_nan());
+        best.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap());
+        best.truncate(count);
+        best.into_iter()
+            .map(|(item, score)| (item, score.to_bits()))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn nearest_are_the_first_of_all_scores_sorted(
+            table in tables(),
+            count in 0usize..50,
+            excluded in proptest::collection::vec(0u32..40, 0..6),
+            allowed in proptest::option::of(proptest::collection::vec(0u32..40, 0..20)),
+        ) {
+            let inside = |items: &[u32]| -> Vec<u32> {
+                items.iter().copied().filter(|&item| (item as usize) < table.len()).collect()
+            };
+            let excluded = inside(&excluded);
+            let allowed = allowed.as_deref().map(inside);
+            let filter = Filter::new().exclude(excluded.iter().copied());
+            let filter = allowed.iter().fold(filter, |filter, items| filter.allow(items.iter().copied()));
+            let admits = |item: u32| {
+                !table.is_cold(item)
+                    && !excluded.contains(&item)
+                    && allowed.as_ref().is_none_or(|items| items.contains(&item))
+            };
+            for dtype in DTYPES {
+                for metric in METRICS {
+                    let bundle = table.open(dtype, metric);
+                    let space = bundle.space("s").unwrap();
+                    let admission = admission(&bundle, &filter);
+                    let found = space.nearest(&table.point, count, &admission, 1, &Cancel::new()).unwrap();
+                    let expected = naively(&table.scores(dtype, metric), count, admits);
+                    prop_assert_eq!(pairs(&found), expected, "{} {}", dtype, metric);
+                }
+            }
+        }
+
+        #[test]
+        fn scores_are_close_to_those_of_exact_arithmetic(table in tables()) {
+            for dtype in DTYPES {
+                for metric in METRICS {
+                    let bundle = table.open(dtype, metric);
+                    let space = bundle.space("s").unwrap();
+                    let items: Vec<u32> = (0..space.len()).collect();
+                    let scores = space.score(&table.point, &items).unwrap();
+                    let mut row = vec![0.0; table.width];
+                    for (&item, score) in items.iter().zip(scores) {
+                        space.row(item, &mut row).unwrap();
+                        let pairs = || row.iter().zip(&table.point).map(|(&r, &x)| (f64::from(r), f64::from(x)));
+                        let norm = |terms: &mut dyn Iterator<Item = f64>| terms.map(|x| x * x).sum::<f64>().sqrt();
+                        let norms = norm(&mut pairs().map(|pair| pair.0)) * norm(&mut pairs().map(|pair| pair.1));
+                        let product: f64 = pairs().map(|(r, x)| r * x).sum();
+                        let expected = match metric {
+                            "dot" => product,
+                            "cosine" if norms == 0.0 => 0.0,
+                            "cosine" => product / norms,
+                            _ => -norm(&mut pairs().map(|(r, x)| x - r)),
+                        };
+                        let expected = expected + table.bias.as_ref().map_or(0.0, |bias| f64::from(bias[item as usize]));
+                        let tolerance = 1e-5 * norms.max(expected.abs()).max(1.0);
+                        let close = (f64::from(score) - expected).abs() <= tolerance;
+                        prop_assert!(close || table.is_cold(item), "{dtype} {metric}: {score} for {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3))]
+
+        #[test]
+        fn threads_change_nothing(table in rows(2 * STRETCH..4 * STRETCH, 3), count in prop_oneof![1usize..300, 3000usize..20000]) {
+            for dtype in DTYPES {
+                for metric in METRICS {
+                    let bundle = table.open(dtype, metric);
+                    let space = bundle.space("s").unwrap();
+                    let admission = admission(&bundle, &Filter::new().exclude([1, 5000]));
+                    let admits = |item| !table.is_cold(item) && item != 1 && item != 5000;
+                    let expected = naively(&table.scores(dtype, metric), count, admits);
+                    for threads in 1..=4 {
+                        let found = space.nearest(&table.point, count, &admission, threads, &Cancel::new()).unwrap();
+                        prop_assert_eq!(&pairs(&found), &expected, "{} {} {}", dtype, metric, threads);
+                    }
+                }
+            }
+        }
+    }
+
+    fn small(rows: &[f32], metric: &str) -> Bundle {
+        let table = Table::default().set("rows", &[rows.len() / 2, 2], rows);
+        open_space((rows.len() / 2) as u32, &(table, 2, "f32", metric)).unwrap()
+    }
+
+    fn nearest(bundle: &Bundle, point: &[f32]) -> Vec<(u32, f32)> {
+        let space = bundle.space("s").unwrap();
+        let found = space
+            .nearest(point, 10, &Admission::default(), 1, &Cancel::new())
+            .unwrap();
+        found
+            .iter()
+            .map(|scored| (scored.item, scored.score))
+            .collect()
+    }
+
+    #[test]
+    fn a_row_of_nan_never_ranks() {
+        let bundle = small(&[f32::NAN, 1.0, 1.0, 1.0, f32::INFINITY, 0.0], "dot");
+        assert_eq!(
+            nearest(&bundle, &[1.0, 1.0]),
+            [(2, f32::INFINITY), (1, 2.0)]
+        );
+    }
+
+    #[test]
+    fn a_norm_of_zero_gives_a_cosine_of_zero() {
+        let bundle = small(&[0.0, 0.0, -1.0, 0.0, 2.0, 0.0], "cosine");
+        assert_eq!(
+            nearest(&bundle, &[1.0, 0.0]),
+            [(2, 1.0), (0, 0.0), (1, -1.0)]
+        );
+        assert_eq!(
+            nearest(&bundle, &[0.0, 0.0]),
+            [(0, 0.0), (1, 0.0), (2, 0.0)]
+        );
+    }
+
+    #[test]
+    fn a_distance_of_zero_is_not_negative() {
+        let bundle = small(&[1.0, 0.0], "l2");
+        let [(0, score)] = nearest(&bundle, &[1.0, 0.0])[..] else {
+            unreachable!("one row")
+        };
+        assert_eq!(score.to_bits(), 0);
+    }
+
+    #[test]
+    fn a_query_must_fit_and_be_finite() {
+        let bundle = small(&[1.0, 0.0], "dot");
+        for point in [
+            &[1.0][..],
+            &[1.0, f32::NAN],
+            &[f32::INFINITY, 0.0],
+            &[1.0; 3],
+        ] {
+            let space = bundle.space("s").unwrap();
+            let error = space
+                .nearest(point, 1, &Admission::default(), 1, &Cancel::new())
+                .unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    Error::InvalidArgument {
+                        parameter: "point",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_requested_cancel_stops_every_way_of_searching() {
+        let bundle = small(&vec![0.0; 6 * STRETCH], "dot");
+        let cancel = Cancel::new();
+        cancel.request();
+        let space = bundle.space("s").unwrap();
+        for (filter, threads) in [
+            (Filter::new(), 1),
+            (Filter::new(), 3),
+            (Filter::new().allow([1]), 1),
+        ] {
+            let found = space.nearest(
+                &[1.0, 1.0],
+                1,
+                &admission(&bundle, &filter),
+                threads,
+                &cancel,
+            );
+            assert!(matches!(found, Err(Error::Cancelled)));
+        }
+    }
+}

@@ -1,0 +1,563 @@
+//! A space: a table of rows, one per item, and the metric that a query is compared with them by.
+//!
+//! Rows are f32, f16 or i8 at rest and f32 in arithmetic. They are mapped and read in place: opening checks types and
+//! shapes, [`Space::verify`] reads every number.
+
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::kernel::{Block, Query, Stored};
+use crate::bundle::{Array, Metric, RowType, SpaceEntry, Tensors};
+use crate::error::{Error, Result};
+
+/// The tensors that an item table may have.
+const TENSORS: [&str; 6] = ["rows", "scale", "error", "bias", "cold", "empty"];
+
+/// Rows as they are stored.
+#[derive(Debug)]
+enum Rows {
+    F32(Array<f32>),
+    F16(Array<f16>),
+    I8 {
+        rows: Array<i8>,
+        scale: Array<f32>,
+        error: Array<f32>,
+    },
+}
+
+/// A table of rows, one per item, that a query is scored against.
+#[derive(Debug)]
+pub struct Space {
+    name: String,
+    part: String,
+    len: u32,
+    width: usize,
+    metric: Metric,
+    rows: Rows,
+    bias: Option<Array<f32>>,
+    cold: Option<Array<u8>>,
+    empty: Option<Array<f32>>,
+}
+
+impl Space {
+    /// Opens the item table of a part: types and shapes.
+    pub(crate) fn open(name: &str, entry: &SpaceEntry, tensors: &Tensors) -> Result<Self> {
+        tensors.only(|tensor| TENSORS.contains(&tensor))?;
+        let (items, width) = (entry.rows as usize, entry.width as usize);
+        let shape = [items, width];
+        let rows = match entry.dtype {
+            RowType::F32 => Rows::F32(tensors.array("rows", &shape)?),
+            RowType::F16 => Rows::F16(tensors.array("rows", &shape)?),
+            RowType::I8 => Rows::I8 {
+                rows: tensors.array("rows", &shape)?,
+                scale: tensors.array("scale", &[items])?,
+                error: tensors.array("error", &[items])?,
+            },
+        };
+        if entry.dtype != RowType::I8
+            && let Some(tensor) = ["scale", "error"]
+                .into_iter()
+                .find(|tensor| tensors.has(tensor))
+        {
+            return Err(Error::tensor(
+                tensors.part(),
+                tensor,
+                "none: the rows are not I8",
+                "a tensor",
+            ));
+        }
+        Ok(Self {
+            name: name.into(),
+            part: tensors.part().into(),
+            len: entry.rows,
+            width,
+            metric: entry.metric,
+            rows,
+            bias: entry
+                .bias
+                .then(|| tensors.array("bias", &[items]))
+                .transpose()?,
+            cold: tensors
+                .has("cold")
+                .then(|| tensors.array("cold", &[items]))
+                .transpose()?,
+            empty: tensors
+                .has("empty")
+                .then(|| tensors.array("empty", &[width]))
+                .transpose()?,
+        })
+    }
+
+    /// Reads every number.
+    pub(crate) fn verify(&self) -> Result<()> {
+        match &self.rows {
+            Rows::F32(rows) => {
+                self.verify_rows(rows, "finite numbers", |value| value.is_finite())?
+            }
+            Rows::F16(rows) => {
+                self.verify_rows(rows, "finite numbers", |value| value.is_finite())?
+            }
+            Rows::I8 { rows, scale, error } => {
+                self.verify_rows(rows, "−127 to 127", |&value| value != i8::MIN)?;
+                for (tensor, values) in [("scale", scale), ("error", error)] {
+                    self.verify_numbers(
+                        tensor,
+                        values,
+                        "finite numbers, none negative",
+                        |value| value.is_finite() && value >= 0.0,
+                    )?;
+                }
+            }
+        }
+        for (tensor, values) in [("bias", &self.bias), ("empty", &self.empty)] {
+            if let Some(values) = values {
+                self.verify_numbers(tensor, values, "finite numbers", f32::is_finite)?;
+            }
+        }
+        let cold = self.cold.as_deref().unwrap_or_default();
+        match cold.iter().position(|&flag| flag > 1) {
+            Some(item) => {
+                Err(self.wrong("cold", "0 or 1", format!("{} for item {item}", cold[item])))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn verify_rows<T: Stored>(
+        &self,
+        rows: &[T],
+        expected: &str,
+        sound: impl Fn(&T) -> bool,
+    ) -> Result<()> {
+        match rows.iter().position(|value| !sound(value)) {
+            Some(index) => {
+                let (item, column) = (index / self.width, index % self.width);
+                let found = format!("{} in column {column} of item {item}", rows[index].widen());
+                Err(self.wrong("rows", expected, found))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn verify_numbers(
+        &self,
+        tensor: &str,
+        values: &[f32],
+        expected: &str,
+        sound: impl Fn(f32) -> bool,
+    ) -> Result<()> {
+        match values.iter().position(|&value| !sound(value)) {
+            Some(index) => {
+                Err(self.wrong(tensor, expected, format!("{} at {index}", values[index])))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn wrong(&self, tensor: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
+        Error::tensor(&self.part, tensor, expected, found)
+    }
+
+    /// Its name in the manifest.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many rows there are: one per item.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether there are no rows. A bundle's spaces always have some.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many numbers a row has.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// How a query is compared with a row.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// How rows are stored.
+    #[must_use]
+    pub fn row_type(&self) -> RowType {
+        match self.rows {
+            Rows::F32(_) => RowType::F32,
+            Rows::F16(_) => RowType::F16,
+            Rows::I8 { .. } => RowType::I8,
+        }
+    }
+
+    /// Whether an item's row was never trained. Such a row never ranks, and encoders pass over the item.
+    #[must_use]
+    pub fn is_cold(&self, item: u32) -> bool {
+        self.cold
+            .as_ref()
+            .is_some_and(|cold| cold.get(item as usize) != Some(&0))
+    }
+
+    /// The row that stands for padding and for an empty history: `[width]`.
+    pub(crate) fn stored_empty_row(&self) -> Result<&[f32]> {
+        let expected = || format!("F32 [{}]", self.width);
+        let row = self
+            .empty
+            .as_deref()
+            .ok_or_else(|| self.wrong("empty", expected(), "no such tensor"))?;
+        match row.len() == self.width {
+            true => Ok(row),
+            false => Err(self.wrong("empty", expected(), format!("F32 [{}]", row.len()))),
+        }
+    }
+
+    /// Copies an item's row to `out`: `[width]`, as f32, whatever it is stored as.
+    ///
+    /// # Errors
+    /// [`Error::UnknownItem`]; [`Error::InvalidArgument`] if `out` is not as long as a row.
+    pub fn row(&self, item: u32, out: &mut [f32]) -> Result<()> {
+        if item >= self.len {
+            return Err(Error::UnknownItem {
+                item,
+                len: self.len,
+            });
+        }
+        if out.len() != self.width {
+            return Err(Error::argument(
+                "out",
+                format!("{} numbers for a row of {}", out.len(), self.width),
+            ));
+        }
+        let range = item as usize..item as usize + 1;
+        match &self.rows {
+            Rows::F32(rows) => out.copy_from_slice(self.block(rows, range)?),
+            Rows::F16(rows) => widen(self.block(rows, range)?, 1.0, out),
+            Rows::I8 { rows, scale, .. } => {
+                let scale = scale.get(item as usize).copied().unwrap_or_default();
+                widen(self.block(rows, range)?, scale, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// A query of this space: `point` has `width` finite numbers.
+    pub(super) fn query<'a>(&self, point: &'a [f32]) -> Result<Query<'a>> {
+        if point.len() != self.width {
+            let reason = format!(
+                "{} numbers for the space `{}` of width {}",
+                point.len(),
+                self.name,
+                self.width
+            );
+            return Err(Error::argument("point", reason));
+        }
+        if let Some(column) = point.iter().position(|x| !x.is_finite()) {
+            return Err(Error::argument(
+                "point",
+                format!("{} in column {column} is not finite", point[column]),
+            ));
+        }
+        Ok(Query::new(self.metric, point))
+    }
+
+    /// Scores the rows `range`, cold ones too, into `scores` of the same length.
+    pub(super) fn score_block(
+        &self,
+        query: Query<'_>,
+        range: Range<usize>,
+        scores: &mut [f32],
+    ) -> Result<()> {
+        let biases = match self.bias.as_deref() {
+            Some(bias) => Some(self.entries("bias", bias, range.clone())?),
+            None => None,
+        };
+        match &self.rows {
+            Rows::F32(rows) => {
+                let rows = self.block(rows, range)?;
+                Block {
+                    query,
+                    rows,
+                    scales: None,
+                    biases,
+                    scores,
+                }
+                .score();
+            }
+            Rows::F16(rows) => {
+                let rows = self.block(rows, range)?;
+                Block {
+                    query,
+                    rows,
+                    scales: None,
+                    biases,
+                    scores,
+                }
+                .score();
+            }
+            Rows::I8 { rows, scale, .. } => {
+                let scales = Some(self.entries("scale", scale, range.clone())?);
+                let rows = self.block(rows, range)?;
+                Block {
+                    query,
+                    rows,
+                    scales,
+                    biases,
+                    scores,
+                }
+                .score();
+            }
+        }
+        Ok(())
+    }
+
+    fn block<'a, T>(&self, rows: &'a [T], range: Range<usize>) -> Result<&'a [T]> {
+        self.entries(
+            "rows",
+            rows,
+            range.start * self.width..range.end * self.width,
+        )
+    }
+
+    /// Lengths were checked when the space was opened; only bytes that a host lends can have shrunk since.
+    fn entries<'a, T>(
+        &self,
+        tensor: &str,
+        values: &'a [T],
+        range: Range<usize>,
+    ) -> Result<&'a [T]> {
+        let end = range.end;
+        values.get(range).ok_or_else(|| {
+            self.wrong(
+                tensor,
+                format!("at least {end} numbers"),
+                format!("{} (the bytes have shrunk)", values.len()),
+            )
+        })
+    }
+}
+
+fn widen<T: Stored>(row: &[T], scale: f32, out: &mut [f32]) {
+    for (out, &stored) in out.iter_mut().zip(row) {
+        *out = scale * stored.widen();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Table, open_space};
+    use super::*;
+
+    fn i8_rows() -> Table {
+        Table::default()
+            .set("rows", &[2, 2], &[127i8, -127, 1, 0])
+            .list("scale", &[0.5f32, 0.25])
+            .list("error", &[0f32, 0.0])
+    }
+
+    fn f32_rows() -> Table {
+        Table::default().set("rows", &[2, 2], &[1f32, 2.0, 3.0, 4.0])
+    }
+
+    #[test]
+    fn rows_come_back_as_f32() {
+        let f16_rows = [1.5f32, -2.0, 6e-8, 65504.0].map(f16::from_f32);
+        let f16_rows = Table::default().set("rows", &[2, 2], &f16_rows);
+        for (table, dtype, first, second) in [
+            (f32_rows(), "f32", [1.0, 2.0], [3.0, 4.0]),
+            (
+                f16_rows,
+                "f16",
+                [1.5, -2.0],
+                [f16::from_f32(6e-8).to_f32(), 65504.0],
+            ),
+            (i8_rows(), "i8", [63.5, -63.5], [0.25, 0.0]),
+        ] {
+            let bundle = open_space(2, &(table, 2, dtype, "dot")).unwrap();
+            let space = bundle.space("s").unwrap();
+            space.verify().unwrap();
+            let mut row = [0.0; 2];
+            for (item, expected) in [(0, first), (1, second)] {
+                space.row(item, &mut row).unwrap();
+                assert_eq!(row, expected, "{dtype}");
+            }
+            assert!(matches!(
+                space.row(2, &mut row),
+                Err(Error::UnknownItem { item: 2, len: 2 })
+            ));
+            assert!(matches!(
+                space.row(0, &mut [0.0]),
+                Err(Error::InvalidArgument { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_missing_empty_row_is_named() {
+        let bundle = open_space(2, &(f32_rows(), 2, "f32", "dot")).unwrap();
+        let error = bundle
+            .space("s")
+            .unwrap()
+            .stored_empty_row()
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "part `s`: tensor `empty`: expected F32 [2], found no such tensor"
+        );
+        let bundle = open_space(
+            2,
+            &(f32_rows().list("empty", &[7f32, 8.0]), 2, "f32", "dot"),
+        )
+        .unwrap();
+        assert_eq!(
+            bundle.space("s").unwrap().stored_empty_row().unwrap(),
+            [7.0, 8.0]
+        );
+    }
+
+    #[test]
+    fn cold_items_are_those_marked() {
+        let bundle = open_space(2, &(f32_rows().list("cold", &[0u8, 1]), 2, "f32", "dot")).unwrap();
+        let space = bundle.space("s").unwrap();
+        assert!(!space.is_cold(0) && space.is_cold(1));
+        assert!(space.score(&[1.0, 1.0], &[0, 1]).unwrap()[1].is_nan());
+    }
+
+    #[test]
+    fn opening_refuses_what_it_can_see_at_once() {
+        let cases = [
+            (
+                f32_rows().without("rows"),
+                "f32",
+                "`rows`: expected F32 [2, 2], found no such tensor",
+            ),
+            (
+                f32_rows(),
+                "f16",
+                "`rows`: expected F16 [2, 2], found F32 [2, 2]",
+            ),
+            (
+                Table::default().set("rows", &[1, 4], &[0f32; 4]),
+                "f32",
+                "expected F32 [2, 2], found F32 [1, 4]",
+            ),
+            (
+                i8_rows().without("scale"),
+                "i8",
+                "`scale`: expected F32 [2], found no such tensor",
+            ),
+            (
+                i8_rows().without("error"),
+                "i8",
+                "`error`: expected F32 [2], found no such tensor",
+            ),
+            (
+                f32_rows().list("scale", &[0f32; 2]),
+                "f32",
+                "`scale`: expected none: the rows are not I8",
+            ),
+            (
+                f32_rows().list("error", &[0f32; 2]),
+                "f32",
+                "`error`: expected none: the rows are not I8",
+            ),
+            (
+                f32_rows().list("bias", &[0f32]),
+                "f32",
+                "`bias`: expected F32 [2], found F32 [1]",
+            ),
+            (
+                f32_rows().list("cold", &[0u8; 3]),
+                "f32",
+                "`cold`: expected U8 [2], found U8 [3]",
+            ),
+            (
+                f32_rows().list("empty", &[0f32; 3]),
+                "f32",
+                "`empty`: expected F32 [2], found F32 [3]",
+            ),
+            (
+                f32_rows().list("warm", &[0u8; 2]),
+                "f32",
+                "`warm`: expected only tensors of format 1",
+            ),
+        ];
+        for (table, dtype, expected) in cases {
+            let error = open_space(2, &(table, 2, dtype, "dot"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn verify_reads_every_number() {
+        let half = |value: f32| {
+            Table::default().set("rows", &[2, 2], &[1.0, 1.0, 1.0, value].map(f16::from_f32))
+        };
+        let cases = [
+            (
+                f32_rows().set("rows", &[2, 2], &[0.0, 0.0, f32::NAN, 0.0]),
+                "f32",
+                "NaN in column 0 of item 1",
+            ),
+            (
+                half(f32::INFINITY),
+                "f16",
+                "finite numbers, found inf in column 1 of item 1",
+            ),
+            (half(f32::NAN), "f16", "found NaN in column 1 of item 1"),
+            (
+                i8_rows().set("rows", &[2, 2], &[0i8, -128, 0, 0]),
+                "i8",
+                "found -128 in column 1 of item 0",
+            ),
+            (
+                i8_rows().list("scale", &[1f32, -1.0]),
+                "i8",
+                "`scale`: expected finite numbers, none negative, found -1 at 1",
+            ),
+            (
+                i8_rows().list("scale", &[f32::NAN, 1.0]),
+                "i8",
+                "found NaN at 0",
+            ),
+            (
+                i8_rows().list("error", &[0.0, f32::INFINITY]),
+                "i8",
+                "`error`: expected finite numbers, none negative",
+            ),
+            (
+                f32_rows().list("bias", &[0.0, f32::NAN]),
+                "f32",
+                "`bias`: expected finite numbers, found NaN at 1",
+            ),
+            (
+                f32_rows().list("empty", &[f32::INFINITY, 0.0]),
+                "f32",
+                "`empty`: expected finite numbers",
+            ),
+            (
+                f32_rows().list("cold", &[0u8, 2]),
+                "f32",
+                "`cold`: expected 0 or 1, found 2 for item 1",
+            ),
+        ];
+        for (table, dtype, expected) in cases {
+            let bundle = open_space(2, &(table, 2, dtype, "dot")).unwrap();
+            let error = bundle.space("s").unwrap().verify().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

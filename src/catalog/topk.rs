@@ -1,0 +1,278 @@
+//! The best few of many scores: exact, with one order for all ways of ranking.
+//!
+//! Higher scores are better, NaN never ranks, and ties go to the lower item. Because that is a total order of distinct
+//! items, the best `count` are one set whatever order they are met in, so the results of several threads merge into
+//! exactly what one thread finds.
+
+#![forbid(unsafe_code)]
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+use crate::filter::Admission;
+
+/// An item and its score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Scored {
+    pub(crate) item: u32,
+    pub(crate) score: f32,
+}
+
+/// Orders by rank: the best first. Scores are never NaN here.
+impl Scored {
+    fn rank(&self, other: &Self) -> Ordering {
+        let by_score = other
+            .score
+            .partial_cmp(&self.score)
+            .unwrap_or(Ordering::Equal);
+        by_score.then(self.item.cmp(&other.item))
+    }
+}
+
+/// The greatest is the one that ranks last, so a heap of these has it at its top.
+#[derive(Clone, Copy, Debug)]
+struct Ranked(Scored);
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.rank(&other.0)
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
+
+/// The best `count` of the scores it has been shown.
+#[derive(Debug)]
+pub(crate) struct TopK {
+    count: usize,
+    heap: BinaryHeap<Ranked>,
+}
+
+impl TopK {
+    /// Room for the best `count` of `len` items.
+    pub(crate) fn new(count: usize, len: usize) -> Result<Self> {
+        let count = count.min(len);
+        let mut room = Vec::new();
+        room.try_reserve_exact(count)
+            .map_err(|_| Error::OutOfMemory {
+                what: format!("the best {count} of {len} items"),
+                bytes: count.saturating_mul(size_of::<Ranked>()),
+            })?;
+        Ok(Self {
+            count,
+            heap: BinaryHeap::from(room),
+        })
+    }
+
+    /// The lowest score that could still enter; minus infinity while there is room. A score equal to it may be too
+    /// late, which [`takes`](Self::takes) knows.
+    pub(crate) fn threshold(&self) -> f32 {
+        match self.heap.peek() {
+            Some(last) if self.heap.len() >= self.count => last.0.score,
+            _ => f32::NEG_INFINITY,
+        }
+    }
+
+    /// Whether a score would enter. Ask what costs more, such as a filter, only of those that would.
+    pub(crate) fn takes(&self, scored: Scored) -> bool {
+        if scored.score.is_nan() {
+            return false;
+        }
+        if self.heap.len() < self.count {
+            return true;
+        }
+        self.heap.peek().is_some_and(|last| Ranked(scored) < *last)
+    }
+
+    /// Shows it a score. Every item comes once.
+    pub(crate) fn push(&mut self, scored: Scored) {
+        if !self.takes(scored) {
+            return;
+        }
+        if self.heap.len() < self.count {
+            self.heap.push(Ranked(scored));
+        } else if let Some(mut last) = self.heap.peek_mut() {
+            *last = Ranked(scored);
+        }
+    }
+
+    /// Shows it the best of other items.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for Ranked(scored) in other.heap {
+            self.push(scored);
+        }
+    }
+
+    /// The best, best first.
+    pub(crate) fn into_ranking(self) -> Vec<Scored> {
+        self.heap
+            .into_sorted_vec()
+            .into_iter()
+            .map(|Ranked(scored)| scored)
+            .collect()
+    }
+}
+
+/// The `count` items of the largest counts, best first. An item that never occurs does not rank.
+pub(crate) fn most(
+    counts: &[u32],
+    count: usize,
+    admission: &Admission,
+    cancel: &Cancel,
+) -> Result<Vec<Scored>> {
+    let mut best = TopK::new(count, counts.len())?;
+    let mut show = |item: u32, occurrences: u32| {
+        #[allow(clippy::cast_precision_loss, reason = "scores are f32")]
+        let scored = Scored {
+            item,
+            score: occurrences as f32,
+        };
+        if occurrences > 0 && best.takes(scored) && admission.admits(item) {
+            best.push(scored);
+        }
+    };
+    if let Some(allowed) = admission.allowed() {
+        for &item in allowed {
+            show(item, counts.get(item as usize).copied().unwrap_or_default());
+        }
+    } else {
+        for (start, block) in (0..).step_by(1 << 16).zip(counts.chunks(1 << 16)) {
+            cancel.check()?;
+            for (item, &occurrences) in (start..).zip(block) {
+                show(item, occurrences);
+            }
+        }
+    }
+    Ok(best.into_ranking())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn best(scores: &[f32], count: usize) -> Vec<Scored> {
+        let mut best = TopK::new(count, scores.len()).unwrap();
+        for (item, &score) in (0..).zip(scores) {
+            best.push(Scored { item, score });
+        }
+        best.into_ranking()
+    }
+
+    fn items(scores: &[f32], count: usize) -> Vec<u32> {
+        best(scores, count)
+            .iter()
+            .map(|scored| scored.item)
+            .collect()
+    }
+
+    fn sorted(scores: &[f32], count: usize) -> Vec<u32> {
+        let mut items: Vec<u32> = (0..)
+            .zip(scores)
+            .filter(|(_, score)| !score.is_nan())
+            .map(|(item, _)| item)
+            .collect();
+        items.sort_by(|&a, &b| scores[b as usize].partial_cmp(&scores[a as usize]).unwrap());
+        items.truncate(count);
+        items
+    }
+
+    #[test]
+    fn ties_go_to_the_lower_item() {
+        assert_eq!(items(&[1.0, 2.0, 2.0, 2.0, 1.0], 2), [1, 2]);
+        assert_eq!(items(&[0.0, -0.0, 0.0], 2), [0, 1]);
+    }
+
+    #[test]
+    fn ties_go_to_the_lower_item_when_it_comes_later() {
+        let mut best = TopK::new(1, 3).unwrap();
+        for item in [2, 0, 1] {
+            best.push(Scored { item, score: 1.0 });
+        }
+        assert_eq!(
+            best.into_ranking(),
+            [Scored {
+                item: 0,
+                score: 1.0
+            }]
+        );
+    }
+
+    #[test]
+    fn nan_never_ranks() {
+        assert_eq!(
+            items(&[f32::NAN, 1.0, -f32::NAN, f32::NEG_INFINITY], 4),
+            [1, 3]
+        );
+    }
+
+    #[test]
+    fn a_count_of_none_takes_nothing() {
+        assert_eq!(items(&[1.0, 2.0], 0), [0u32; 0]);
+    }
+
+    #[test]
+    fn a_huge_count_allocates_for_the_items_only() {
+        let best = TopK::new(usize::MAX, 3).unwrap();
+        assert!(best.heap.capacity() < 100);
+    }
+
+    #[test]
+    fn items_that_never_occur_are_not_popular() {
+        let counts = [0, 7, 3, 7];
+        let ranking = most(&counts, 10, &Admission::default(), &Cancel::new()).unwrap();
+        let ranking: Vec<_> = ranking
+            .iter()
+            .map(|scored| (scored.item, scored.score))
+            .collect();
+        assert_eq!(ranking, [(1, 7.0), (3, 7.0), (2, 3.0)]);
+    }
+
+    fn scores() -> impl Strategy<Value = Vec<f32>> {
+        let score = prop_oneof![
+            8 => (-4i8..4).prop_map(f32::from),
+            2 => any::<f32>(),
+            1 => Just(f32::NAN),
+            1 => Just(f32::INFINITY),
+            1 => Just(f32::NEG_INFINITY),
+        ];
+        proptest::collection::vec(score, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn the_best_are_the_first_of_a_stable_sort(scores in scores(), count in 0usize..210) {
+            prop_assert_eq!(items(&scores, count), sorted(&scores, count));
+        }
+
+        #[test]
+        fn merged_parts_are_the_whole(scores in scores(), count in 0usize..50, parts in 1usize..6, turn in 0usize..6) {
+            let mut tops: Vec<_> = (0..parts).map(|_| TopK::new(count, scores.len()).unwrap()).collect();
+            for (item, &score) in (0..).zip(&scores) {
+                tops[item as usize % parts].push(Scored { item, score });
+            }
+            tops.rotate_left(turn % parts);
+            let mut merged = tops.pop().unwrap();
+            for top in tops {
+                merged.merge(top);
+            }
+            let merged: Vec<u32> = merged.into_ranking().iter().map(|scored| scored.item).collect();
+            prop_assert_eq!(merged, sorted(&scores, count));
+        }
+    }
+}
