@@ -1,0 +1,295 @@
+//! What a graph may contain, checked before ONNX Runtime sees it.
+//!
+//! Operators come from an allow-list, and external data only from the parts that the manifest names, inside their
+//! bounds. Only the few protobuf fields that matter are decoded (ONNX IR, `onnx.proto`).
+
+#![forbid(unsafe_code)]
+
+use prost::Message;
+
+use crate::bundle::Bundle;
+use crate::error::{Error, Result};
+
+/// Weights belong outside the model: what is in it would be copied when it is parsed.
+const MAX_MODEL_BYTES: usize = 16 << 20;
+
+/// Every tensor of external data begins at a multiple of this.
+const ALIGNMENT: u64 = 64;
+
+const EXTERNAL: i32 = 1;
+
+/// Operators of the `com.microsoft` domain that are pure arithmetic. (`EPContext`, which loads files, is not here.)
+const CONTRIBUTED: [&str; 34] = [
+    "Attention",
+    "BiasGelu",
+    "BiasSoftmax",
+    "BiasSplitGelu",
+    "DequantizeLinear",
+    "DynamicQuantizeMatMul",
+    "DynamicQuantizeLSTM",
+    "EmbedLayerNormalization",
+    "FastGelu",
+    "FusedConv",
+    "FusedGemm",
+    "FusedMatMul",
+    "GatherBlockQuantized",
+    "Gelu",
+    "GroupNorm",
+    "GroupQueryAttention",
+    "MatMulBnb4",
+    "MatMulFpQ4",
+    "MatMulInteger16",
+    "MatMulIntegerToFloat",
+    "MatMulNBits",
+    "MultiHeadAttention",
+    "NhwcFusedConv",
+    "QAttention",
+    "QLinearAdd",
+    "QLinearMul",
+    "QLinearSoftmax",
+    "QuantizeLinear",
+    "QuickGelu",
+    "RotaryEmbedding",
+    "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+    "SkipGroupNorm",
+];
+
+#[derive(Message)]
+struct Model {
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Nodes>,
+    #[prost(message, repeated, tag = "25")]
+    functions: Vec<Function>,
+}
+
+#[derive(Message)]
+struct Function {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+#[derive(Message)]
+struct Nodes {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<Node>,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "15")]
+    sparse_initializer: Vec<SparseTensor>,
+}
+
+#[derive(Message)]
+struct Node {
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<Attribute>,
+    #[prost(string, tag = "7")]
+    domain: String,
+}
+
+#[derive(Message)]
+struct Attribute {
+    #[prost(message, optional, tag = "5")]
+    t: Option<Tensor>,
+    #[prost(message, optional, tag = "6")]
+    g: Option<Nodes>,
+    #[prost(message, repeated, tag = "10")]
+    tensors: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    graphs: Vec<Nodes>,
+    #[prost(message, optional, tag = "22")]
+    sparse_tensor: Option<SparseTensor>,
+    #[prost(message, repeated, tag = "23")]
+    sparse_tensors: Vec<SparseTensor>,
+}
+
+#[derive(Message)]
+struct SparseTensor {
+    #[prost(message, optional, tag = "1")]
+    values: Option<Tensor>,
+    #[prost(message, optional, tag = "2")]
+    indices: Option<Tensor>,
+}
+
+#[derive(Message)]
+struct Tensor {
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(message, repeated, tag = "13")]
+    external_data: Vec<Entry>,
+    #[prost(int32, tag = "14")]
+    data_location: i32,
+}
+
+#[derive(Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+/// Checks the structure of the graph `name`: its operators and where its weights lie.
+pub(crate) fn check(bundle: &Bundle, name: &str) -> Result<()> {
+    let manifest = bundle.manifest();
+    let entry = manifest
+        .graphs
+        .get(name)
+        .ok_or_else(|| Error::Unsupported {
+            what: format!("graph `{name}`"),
+        })?;
+    let bytes = bundle.part(&entry.model)?;
+    if bytes.len() > MAX_MODEL_BYTES {
+        return Err(Error::part(
+            &entry.model,
+            format!(
+                "an ONNX model of at most {MAX_MODEL_BYTES} bytes, with its weights as external data"
+            ),
+            format!("{} bytes", bytes.len()),
+        ));
+    }
+    let model = Model::decode(&bytes[..])
+        .map_err(|error| Error::part(&entry.model, "an ONNX model", error.to_string()))?;
+    let graph = model
+        .graph
+        .ok_or_else(|| Error::part(&entry.model, "an ONNX model", "no graph in it"))?;
+    if let Some(function) = model.functions.first() {
+        return Err(Error::graph(
+            name,
+            "functions",
+            "none",
+            format!("`{}`", function.name),
+        ));
+    }
+    let weights = entry.weights.iter().map(|part| {
+        (
+            manifest.parts[part].file.as_str(),
+            manifest.parts[part].bytes,
+        )
+    });
+    Checker {
+        graph: name,
+        weights: weights.collect(),
+    }
+    .nodes(&graph)
+}
+
+struct Checker<'a> {
+    graph: &'a str,
+    /// File and length in bytes of each part with weights.
+    weights: Vec<(&'a str, u64)>,
+}
+
+impl Checker<'_> {
+    fn nodes(&self, nodes: &Nodes) -> Result<()> {
+        for node in &nodes.node {
+            let allowed = match node.domain.as_str() {
+                "" | "ai.onnx" => true,
+                "com.microsoft" => CONTRIBUTED.contains(&node.op_type.as_str()),
+                _ => false,
+            };
+            if !allowed {
+                let found = format!("`{}` of the domain `{}`", node.op_type, node.domain);
+                return Err(Error::graph(
+                    self.graph,
+                    "operators",
+                    "only those of the allow-list",
+                    found,
+                ));
+            }
+            for attribute in &node.attribute {
+                attribute
+                    .t
+                    .iter()
+                    .chain(&attribute.tensors)
+                    .try_for_each(|tensor| self.tensor(tensor))?;
+                attribute
+                    .g
+                    .iter()
+                    .chain(&attribute.graphs)
+                    .try_for_each(|graph| self.nodes(graph))?;
+                attribute
+                    .sparse_tensor
+                    .iter()
+                    .chain(&attribute.sparse_tensors)
+                    .try_for_each(|tensor| self.sparse(tensor))?;
+            }
+        }
+        nodes
+            .initializer
+            .iter()
+            .try_for_each(|tensor| self.tensor(tensor))?;
+        nodes
+            .sparse_initializer
+            .iter()
+            .try_for_each(|tensor| self.sparse(tensor))
+    }
+
+    fn sparse(&self, tensor: &SparseTensor) -> Result<()> {
+        tensor
+            .values
+            .iter()
+            .chain(&tensor.indices)
+            .try_for_each(|tensor| self.tensor(tensor))
+    }
+
+    fn tensor(&self, tensor: &Tensor) -> Result<()> {
+        if tensor.data_location != EXTERNAL && tensor.external_data.is_empty() {
+            return Ok(());
+        }
+        let what = || format!("weights `{}`", tensor.name);
+        let field = |key: &str| {
+            tensor
+                .external_data
+                .iter()
+                .find(|entry| entry.key == key)
+                .map(|entry| &entry.value)
+        };
+        let location = field("location").map_or("", String::as_str);
+        let Some((file, length)) = self.weights.iter().find(|(file, _)| *file == location) else {
+            let files: Vec<&str> = self.weights.iter().map(|(file, _)| *file).collect();
+            let expected = format!("external data in one of [{}]", files.join(", "));
+            return Err(Error::graph(
+                self.graph,
+                what(),
+                expected,
+                format!("`{}`", location.escape_debug()),
+            ));
+        };
+        let number = |key: &str, absent: u64| match field(key) {
+            None => Ok(absent),
+            Some(text) => text.parse().map_err(|_| {
+                Error::graph(
+                    self.graph,
+                    what(),
+                    format!("a number as `{key}`"),
+                    format!("`{}`", text.escape_debug()),
+                )
+            }),
+        };
+        let offset = number("offset", 0)?;
+        let bytes = number("length", length.saturating_sub(offset))?;
+        if offset.checked_add(bytes).is_none_or(|end| end > *length) {
+            let found = format!("{bytes} bytes from {offset}");
+            return Err(Error::graph(
+                self.graph,
+                what(),
+                format!("data within the {length} bytes of `{file}`"),
+                found,
+            ));
+        }
+        if offset % ALIGNMENT != 0 {
+            let expected = format!("an offset that is a multiple of {ALIGNMENT}");
+            return Err(Error::graph(
+                self.graph,
+                what(),
+                expected,
+                offset.to_string(),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,350 @@
+//! Running ONNX graphs: the only place that knows ONNX Runtime. It hears of tensors, never of items.
+//!
+//! A graph's weights stay in the bundle's maps: the small model is read from memory, its external data is handed to
+//! ONNX Runtime as pointers into the mapped parts, and those are used directly.
+
+mod check;
+pub mod environment;
+mod options;
+
+use std::ffi::{CString, c_char};
+use std::sync::Arc;
+
+use ort::AsPointer;
+use ort::session::builder::SessionBuilder;
+use ort::session::{RunOptions, Session, SessionInputValue};
+use ort::value::{TensorElementType, TensorRef, ValueType};
+use parking_lot::Mutex;
+
+pub(crate) use check::check;
+pub use options::{GraphOptions, Provider};
+
+use crate::bundle::{Bundle, Bytes, Prepack};
+use crate::cancel::Cancel;
+use crate::error::{Error, Result};
+
+/// Weights up to this size are prepacked when nobody says otherwise: the copy is small, the runs are faster.
+const PREPACK_UP_TO_BYTES: usize = 16 << 20;
+
+/// A graph ready to run. Runs take turns.
+pub(crate) struct Graph {
+    name: String,
+    // Dropped before `weights`, which it points into.
+    session: Mutex<Session>,
+    #[allow(dead_code, reason = "kept alive for the session")]
+    weights: Vec<Bytes>,
+    prepacked: bool,
+}
+
+/// A tensor going in: borrowed numbers and their shape.
+#[derive(Clone, Copy)]
+pub(crate) enum Input<'a> {
+    F32(&'a [f32], &'a [i64]),
+    I64(&'a [i64], &'a [i64]),
+}
+
+/// One dimension of a contract: any length, or this one.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Dim {
+    Any,
+    Exactly(usize),
+}
+
+impl Graph {
+    /// Checks the graph `name` of the bundle and makes it ready to run.
+    pub(crate) fn open(bundle: &Bundle, name: &str, options: &GraphOptions) -> Result<Self> {
+        check(bundle, name)?;
+        let environment = environment::get()?;
+        let entry = bundle
+            .manifest()
+            .graphs
+            .get(name)
+            .ok_or_else(|| Error::Unsupported {
+                what: format!("graph `{name}`"),
+            })?;
+        let failed = |error: ort::Error| runtime(name, &error);
+        let built =
+            |error: ort::Error<SessionBuilder>| runtime(name, &ort::Error::<()>::from(error));
+
+        let mut files = Vec::new();
+        let mut weights = Vec::new();
+        for part in &entry.weights {
+            files.push(bundle.manifest().parts[part].file.as_str());
+            weights.push(bundle.part(part)?);
+        }
+        let prepacked = match options.prepack.unwrap_or(entry.prepack) {
+            Prepack::On => true,
+            Prepack::Off => false,
+            Prepack::Auto => {
+                weights.iter().map(|bytes| bytes.len()).sum::<usize>() <= PREPACK_UP_TO_BYTES
+            }
+        };
+        let Provider::Cpu = options.provider;
+        let mut builder = Session::builder(environment)
+            .map_err(failed)?
+            .with_intra_threads(options.threads.max(1))
+            .map_err(built)?
+            .with_intra_op_spinning(options.spinning)
+            .map_err(built)?
+            .with_prepacking(prepacked)
+            .map_err(built)?
+            .with_config_entry(
+                "session.use_external_initializer_file_buffers_directly",
+                "1",
+            )
+            .map_err(built)?;
+        lend_weights(&mut builder, name, &files, &weights)?;
+        let session = builder
+            .commit_from_memory(&bundle.part(&entry.model)?)
+            .map_err(|error| {
+                Error::graph(
+                    name,
+                    "model",
+                    "one that ONNX Runtime accepts",
+                    error.message().trim_end(),
+                )
+            })?;
+        Ok(Self {
+            name: name.into(),
+            session: Mutex::new(session),
+            weights,
+            prepacked,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Fails unless the graph's inputs are exactly these.
+    pub(crate) fn expect_inputs(
+        &self,
+        expected: &[(&str, TensorElementType, &[Dim])],
+    ) -> Result<()> {
+        let session = self.session.lock();
+        let names: Vec<&str> = session
+            .inputs()
+            .iter()
+            .map(|outlet| outlet.name())
+            .collect();
+        for (input, dtype, dims) in expected {
+            let found = session
+                .inputs()
+                .iter()
+                .find(|outlet| outlet.name() == *input);
+            self.expect(
+                "input",
+                input,
+                *dtype,
+                dims,
+                found.map(|outlet| outlet.dtype()),
+                &names,
+            )?;
+        }
+        match names
+            .iter()
+            .find(|name| !expected.iter().any(|(input, ..)| input == *name))
+        {
+            Some(name) => Err(Error::graph(
+                &self.name,
+                format!("input `{name}`"),
+                format!("only {}", list(expected.iter().map(|(input, ..)| *input))),
+                "one more",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails unless the graph has this output.
+    pub(crate) fn expect_output(
+        &self,
+        output: &str,
+        dtype: TensorElementType,
+        dims: &[Dim],
+    ) -> Result<()> {
+        let session = self.session.lock();
+        let names: Vec<&str> = session
+            .outputs()
+            .iter()
+            .map(|outlet| outlet.name())
+            .collect();
+        let found = session
+            .outputs()
+            .iter()
+            .find(|outlet| outlet.name() == output);
+        self.expect(
+            "output",
+            output,
+            dtype,
+            dims,
+            found.map(|outlet| outlet.dtype()),
+            &names,
+        )
+    }
+
+    fn expect(
+        &self,
+        kind: &str,
+        tensor: &str,
+        dtype: TensorElementType,
+        dims: &[Dim],
+        found: Option<&ValueType>,
+        names: &[&str],
+    ) -> Result<()> {
+        let wrong = |found: String| {
+            let expected = format!("{dtype:?} {}", shape_of(dims));
+            Error::graph(&self.name, format!("{kind} `{tensor}`"), expected, found)
+        };
+        match found {
+            None => Err(wrong(format!("only {}", list(names.iter().copied())))),
+            Some(ValueType::Tensor { ty, shape, .. }) => {
+                let fits = *ty == dtype
+                    && shape.len() == dims.len()
+                    && dims
+                        .iter()
+                        .zip(shape.iter())
+                        .all(|(dim, length)| match dim {
+                            // −1 stands for a symbolic length.
+                            Dim::Any => true,
+                            Dim::Exactly(expected) => {
+                                usize::try_from(*length) == Ok(*expected) || *length == -1
+                            }
+                        });
+                if fits {
+                    Ok(())
+                } else {
+                    Err(wrong(format!("{ty:?} {:?}", &shape[..])))
+                }
+            }
+            Some(other) => Err(wrong(format!("{other:?}"))),
+        }
+    }
+
+    /// Runs the graph; `read` gets the output's shape and numbers.
+    pub(crate) fn run<T>(
+        &self,
+        inputs: &[(&str, Input)],
+        output: &str,
+        cancel: &Cancel,
+        read: impl FnOnce(&[i64], &[f32]) -> Result<T>,
+    ) -> Result<T> {
+        cancel.check()?;
+        let failed = |error: ort::Error| match cancel.is_requested() {
+            true => Error::Cancelled,
+            false => runtime(&self.name, &error),
+        };
+        let mut values = Vec::with_capacity(inputs.len());
+        for (name, input) in inputs {
+            let value: SessionInputValue = match *input {
+                Input::F32(data, shape) => TensorRef::from_array_view((shape, data))
+                    .map_err(failed)?
+                    .into(),
+                Input::I64(data, shape) => TensorRef::from_array_view((shape, data))
+                    .map_err(failed)?
+                    .into(),
+            };
+            values.push((*name, value));
+        }
+        let options = Arc::new(RunOptions::new().map_err(failed)?);
+        let stop = Arc::clone(&options);
+        let mut session = self.session.lock();
+        cancel.during(
+            move || {
+                let _ = stop.terminate();
+            },
+            || {
+                let outputs = session.run_with_options(values, &options).map_err(failed)?;
+                let value = outputs.get(output).ok_or_else(|| {
+                    Error::graph(
+                        &self.name,
+                        format!("output `{output}`"),
+                        "one value",
+                        "nothing",
+                    )
+                })?;
+                let (shape, numbers) = value.try_extract_tensor::<f32>().map_err(failed)?;
+                read(shape, numbers)
+            },
+        )
+    }
+
+    /// Whether ONNX Runtime holds a rearranged copy of the weights.
+    pub(crate) fn is_prepacked(&self) -> bool {
+        self.prepacked
+    }
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Graph `{}`", self.name)
+    }
+}
+
+/// Lets ONNX Runtime read external data straight from the bundle's maps.
+fn lend_weights(
+    builder: &mut SessionBuilder,
+    graph: &str,
+    files: &[&str],
+    weights: &[Bytes],
+) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    #[cfg(windows)]
+    let names: Vec<Vec<u16>> = files
+        .iter()
+        .map(|file| file.encode_utf16().chain([0]).collect())
+        .collect();
+    #[cfg(not(windows))]
+    let names: Vec<CString> = files
+        .iter()
+        .map(|file| CString::new(*file))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::Internal {
+            reason: "a file name with NUL passed the manifest's checks".into(),
+        })?;
+    let name_pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let pointers: Vec<*mut c_char> = weights
+        .iter()
+        .map(|bytes| bytes.as_ptr().cast::<c_char>().cast_mut())
+        .collect();
+    let lengths: Vec<usize> = weights.iter().map(|bytes| bytes.len()).collect();
+    // SAFETY: the three arrays have one entry per file and outlive the call, which copies them. The buffers themselves
+    // are only read, and `Graph` keeps them alive until after its session is dropped.
+    let status = unsafe {
+        (ort::api().AddExternalInitializersFromMemory)(
+            builder.ptr_mut(),
+            name_pointers.as_ptr(),
+            pointers.as_ptr(),
+            lengths.as_ptr(),
+            files.len(),
+        )
+    };
+    // SAFETY: the status comes from the call above and is consumed once.
+    unsafe { ort::Error::result_from_status(status) }.map_err(|error| runtime(graph, &error))
+}
+
+fn runtime(graph: &str, error: &ort::Error) -> Error {
+    Error::Runtime {
+        graph: graph.into(),
+        reason: error.message().trim_end().into(),
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn shape_of(dims: &[Dim]) -> String {
+    let lengths: Vec<String> = dims
+        .iter()
+        .map(|dim| match dim {
+            Dim::Any => "any".into(),
+            Dim::Exactly(length) => length.to_string(),
+        })
+        .collect();
+    format!("[{}]", lengths.join(", "))
+}

@@ -1,0 +1,39 @@
+//! How a graph is run.
+
+#![forbid(unsafe_code)]
+
+use crate::bundle::Prepack;
+
+/// How one graph, or every graph of an engine, is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GraphOptions {
+    /// Threads that share the work of one run; 1 by default, which is fastest for small networks.
+    pub threads: usize,
+    /// Whether waiting threads spin: quicker to wake, but they burn a core. Off by default.
+    pub spinning: bool,
+    /// What computes.
+    pub provider: Provider,
+    /// Whether weights may be rearranged in private memory; `None` leaves it to the bundle.
+    pub prepack: Option<Prepack>,
+}
+
+impl Default for GraphOptions {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            spinning: false,
+            provider: Provider::Cpu,
+            prepack: None,
+        }
+    }
+}
+
+/// An execution provider of ONNX Runtime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Provider {
+    /// The processor.
+    #[default]
+    Cpu,
+}
