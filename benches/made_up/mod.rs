@@ -1,0 +1,124 @@
+//! Bundles of any size with invented items: the demo's encoder, seeded random rows, generated ids and titles.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Writes a bundle of `items` items into `folder`, with the networks of the bundle in `like`.
+pub fn write(like: &Path, folder: &Path, items: usize) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut manifest: Value = serde_json::from_slice(&fs::read(like.join("manifest.json"))?)?;
+    let width = manifest["spaces"]["items"]["width"].as_u64().unwrap_or(64) as usize;
+    for part in ["encoder", "encoder.weights"] {
+        let file = manifest["parts"][part]["file"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        fs::copy(like.join(&file), folder.join(&file))?;
+    }
+    let parts = [("catalog", catalog(items)), ("items", table(items, width))];
+    for (part, bytes) in parts {
+        let file = format!("{part}.safetensors");
+        let mut written = fs::File::create(folder.join(&file))?;
+        written.write_all(&bytes)?;
+        // Pages that are still to be written count as dirty, and so as private, in whoever maps them.
+        written.sync_all()?;
+        let digest: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        manifest["parts"][part] = json!({ "file": file, "bytes": bytes.len(), "sha256": digest });
+    }
+    manifest["name"] = format!("made up, {items} items").into();
+    manifest["catalog"] = json!({ "part": "catalog", "items": items });
+    for space in ["items", "neighbours"] {
+        manifest["spaces"][space]["rows"] = items.into();
+    }
+    fs::write(
+        folder.join("manifest.json"),
+        serde_json::to_vec_pretty(&manifest)?,
+    )
+}
+
+fn catalog(items: usize) -> Vec<u8> {
+    let ids: Vec<String> = (0..items).map(|item| format!("m{item:08}")).collect();
+    let titles: Vec<String> = (0..items)
+        .map(|item| format!("Made up {item:08}"))
+        .collect();
+    let keys: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
+    let order: Vec<u8> = (0..items as u32).flat_map(u32::to_le_bytes).collect();
+    let counts: Vec<u8> = (0..items as u32)
+        .flat_map(|item| (1 + item % 997).to_le_bytes())
+        .collect();
+    let mut tensors = BTreeMap::new();
+    for (name, strings) in [("ids", &ids), ("titles", &titles), ("title_keys", &keys)] {
+        let mut offsets = vec![0u32];
+        offsets.extend(strings.iter().scan(0, |end, string| {
+            *end += string.len() as u32;
+            Some(*end)
+        }));
+        let offsets: Vec<u8> = offsets
+            .iter()
+            .flat_map(|offset| offset.to_le_bytes())
+            .collect();
+        tensors.insert(format!("{name}.offsets"), ("U32", vec![items + 1], offsets));
+        let bytes = strings.concat().into_bytes();
+        tensors.insert(format!("{name}.bytes"), ("U8", vec![bytes.len()], bytes));
+    }
+    for (name, bytes) in [
+        ("ids.order", order.clone()),
+        ("title_keys.order", order),
+        ("counts", counts),
+    ] {
+        tensors.insert(name.into(), ("U32", vec![items], bytes));
+    }
+    safetensors(&tensors)
+}
+
+fn table(items: usize, width: usize) -> Vec<u8> {
+    // xorshift64*: any numbers will do, but the same ones on every machine.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut number = || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let bits = (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f32;
+        bits / (1u32 << 24) as f32 - 0.5
+    };
+    let mut floats =
+        |count: usize| -> Vec<u8> { (0..count).flat_map(|_| number().to_le_bytes()).collect() };
+    let tensors = BTreeMap::from([
+        ("empty".to_owned(), ("F32", vec![width], floats(width))),
+        (
+            "rows".to_owned(),
+            ("F32", vec![items, width], floats(items * width)),
+        ),
+    ]);
+    safetensors(&tensors)
+}
+
+fn safetensors(tensors: &BTreeMap<String, (&str, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
+    // Four-byte numbers first, so that they stay aligned.
+    let mut order: Vec<_> = tensors.iter().collect();
+    order.sort_by_key(|(name, (dtype, ..))| (*dtype == "U8", *name));
+    let (mut header, mut end) = (serde_json::Map::new(), 0);
+    for (name, (dtype, shape, bytes)) in &order {
+        let offsets = [end, end + bytes.len()];
+        header.insert(
+            (*name).clone(),
+            json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets }),
+        );
+        end += bytes.len();
+    }
+    let mut file = Value::Object(header).to_string().into_bytes();
+    file.resize(file.len().next_multiple_of(8), b' ');
+    let mut file = [(file.len() as u64).to_le_bytes().to_vec(), file].concat();
+    for (_, (_, _, bytes)) in order {
+        file.extend_from_slice(bytes);
+    }
+    file
+}

@@ -1,0 +1,200 @@
+//! The loaded bundle and its running graphs, shared by every user.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::bundle::{Bundle, Manifest};
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::graph::{Graph, GraphOptions};
+use crate::network::Encoder;
+use crate::recommender::Recommender;
+
+/// A bundle with its graphs, ready to recommend. Immutable, `Send + Sync`, cheap to clone.
+///
+/// ```
+/// let engine = oneiro::Engine::open("models/tiny")?;
+/// let mut user = engine.recommender();
+/// user.observe(&[engine.catalog().id(3)?])?;
+/// for (item, score, _) in user.recommend(5)?.iter() {
+///     println!("{}  {score:.2}", engine.catalog().id(item)?);
+/// }
+/// # Ok::<(), oneiro::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bundle: Bundle,
+    graphs: BTreeMap<String, Arc<Graph>>,
+    encoders: BTreeMap<String, Encoder>,
+}
+
+/// How an engine runs its graphs.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// For every graph that `graphs` does not name.
+    pub graph: GraphOptions,
+    /// For single graphs, by their name in the manifest.
+    pub graphs: BTreeMap<String, GraphOptions>,
+}
+
+impl Engine {
+    /// Opens the bundle in a folder and its graphs, with default options.
+    ///
+    /// # Errors
+    /// What is wrong with the bundle ([`Bundle::open`]) or its graphs; [`Error::RuntimeNotFound`].
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::from_bundle(Bundle::open(folder)?, &EngineOptions::default())
+    }
+
+    /// Makes the graphs of an open bundle ready to run.
+    ///
+    /// # Errors
+    /// What is wrong with its graphs; [`Error::RuntimeNotFound`]; [`Error::InvalidArgument`] if the options name a
+    /// graph that is not there.
+    pub fn from_bundle(bundle: Bundle, options: &EngineOptions) -> Result<Self> {
+        let manifest = bundle.manifest();
+        if let Some(name) = options
+            .graphs
+            .keys()
+            .find(|name| !manifest.graphs.contains_key(*name))
+        {
+            return Err(Error::argument(
+                "options",
+                format!("the bundle has no graph `{name}`"),
+            ));
+        }
+        let mut graphs = BTreeMap::new();
+        for name in manifest.graphs.keys() {
+            let options = options.graphs.get(name).unwrap_or(&options.graph);
+            graphs.insert(name.clone(), Arc::new(Graph::open(&bundle, name, options)?));
+        }
+        let mut encoders = BTreeMap::new();
+        for (name, entry) in &manifest.encoders {
+            encoders.insert(
+                name.clone(),
+                Encoder::open(&bundle, entry, Arc::clone(&graphs[&entry.graph]))?,
+            );
+        }
+        Ok(Self(Arc::new(Inner {
+            bundle,
+            graphs,
+            encoders,
+        })))
+    }
+
+    /// The bundle.
+    #[must_use]
+    pub fn bundle(&self) -> &Bundle {
+        &self.0.bundle
+    }
+
+    /// The bundle's manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        self.0.bundle.manifest()
+    }
+
+    /// The bundle's catalog.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        self.0.bundle.catalog()
+    }
+
+    /// A new user with an empty history. It keeps the engine alive.
+    #[must_use]
+    pub fn recommender(&self) -> Recommender {
+        Recommender::new(self.clone())
+    }
+
+    /// The encoder of that name; without a name, the one that the recipe uses, or the only one.
+    pub(crate) fn encoder(&self, name: Option<&str>) -> Result<(&str, &Encoder)> {
+        let recipe = || {
+            self.manifest()
+                .recipe
+                .steps
+                .iter()
+                .find_map(|step| step.encoder.as_deref())
+        };
+        let first = || self.0.encoders.keys().next().map(String::as_str);
+        let wanted = name.or_else(recipe).or_else(first);
+        wanted
+            .and_then(|name| self.0.encoders.get_key_value(name))
+            .map(|(name, encoder)| (name.as_str(), encoder))
+            .ok_or_else(|| Error::Unsupported {
+                what: wanted.map_or_else(|| "encoder".into(), |name| format!("encoder `{name}`")),
+            })
+    }
+
+    /// Where the engine's memory is.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let prepacked = |part: &str| {
+            let graphs = &self.manifest().graphs;
+            let copies = graphs.iter().filter(|(name, entry)| {
+                entry.weights.iter().any(|weights| weights == part)
+                    && self
+                        .0
+                        .graphs
+                        .get(*name)
+                        .is_some_and(|graph| graph.is_prepacked())
+            });
+            copies.count()
+        };
+        let parts = self
+            .0
+            .bundle
+            .parts()
+            .map(|(name, bytes, mapped)| PartMemory {
+                name: name.into(),
+                mapped_bytes: if mapped { bytes } else { 0 },
+                private_bytes: if mapped { 0 } else { bytes } + prepacked(name) * bytes,
+                cached_bytes: 0,
+            });
+        Memory {
+            parts: parts.collect(),
+        }
+    }
+}
+
+/// Where an engine's memory is, part by part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Memory {
+    /// One entry per part of the bundle.
+    pub parts: Vec<PartMemory>,
+}
+
+/// Where one part's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartMemory {
+    /// The part's name in the manifest.
+    pub name: String,
+    /// Pages of the file: shared between processes, given back under pressure.
+    pub mapped_bytes: usize,
+    /// Copies in this process: parts that were not mapped, and weights that ONNX Runtime rearranged.
+    pub private_bytes: usize,
+    /// What was computed from the part and can be dropped.
+    pub cached_bytes: usize,
+}
+
+impl Memory {
+    /// All of it, summed over the parts, under the name `total`.
+    #[must_use]
+    pub fn total(&self) -> PartMemory {
+        let sum = |of: fn(&PartMemory) -> usize| self.parts.iter().map(of).sum();
+        PartMemory {
+            name: "total".into(),
+            mapped_bytes: sum(|part| part.mapped_bytes),
+            private_bytes: sum(|part| part.private_bytes),
+            cached_bytes: sum(|part| part.cached_bytes),
+        }
+    }
+}

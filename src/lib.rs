@@ -1,0 +1,54 @@
+//! **oneiro** predicts the next item a person will like, on their own device.
+//!
+//! An app opens a [`Bundle`] (a catalog and its trained networks, memory-mapped) as an [`Engine`], gives each user a
+//! [`Recommender`], tells it what the user did, and gets a [`Ranking`] back. No server, no Python, no network.
+//!
+//! ```
+//! use oneiro::{By, Engine, Filter};
+//!
+//! let engine = Engine::open("models/tiny")?;
+//! let mut user = engine.recommender();
+//! user.observe(&["tiny-003", "tiny-007"])?;
+//! let best = user.recommend(10)?;                                    // the bundle's recipe
+//! let popular = user.retrieve(By::Popularity, 10, &Filter::default())?; // or a way of one's own choice
+//! let like = user.similar(best.items()[0], 5)?;
+//! # assert!(best.len() == 10 && popular.len() == 10 && like.len() == 5);
+//! # Ok::<(), oneiro::Error>(())
+//! ```
+//!
+//! ONNX Runtime is loaded at run time: [`runtime`] says from where. The bundle's format is described in
+//! `models/README.md`, the C header is `include/oneiro.h`.
+
+mod bundle;
+mod cancel;
+mod catalog;
+mod engine;
+mod error;
+mod filter;
+mod graph;
+mod network;
+mod ranking;
+mod recommender;
+mod retrieve;
+
+#[cfg(feature = "capi")]
+#[allow(
+    missing_docs,
+    reason = "documented in the header, where C programmers read"
+)]
+pub mod capi;
+
+pub use bundle::{
+    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, Length,
+    Manifest, Metric, PartEntry, Parts, Prepack, Provenance, RecipeEntry, RetrieveEntry, RowType,
+    Seen, SpaceEntry, StepEntry,
+};
+pub use cancel::Cancel;
+pub use catalog::{Catalog, Space};
+pub use engine::{Engine, EngineOptions, Memory, PartMemory};
+pub use error::{Error, ErrorCode, Result};
+pub use filter::Filter;
+pub use graph::environment as runtime;
+pub use graph::{GraphOptions, Provider};
+pub use ranking::{Origin, Ranking, Stage};
+pub use recommender::{By, CallOptions, Event, Recommender};

@@ -1,0 +1,123 @@
+//! A ranking: items with scores, best first, and where they came from.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::catalog::Scored;
+
+/// Items with their scores, best first.
+///
+/// Scores of one ranking can be compared with each other; scores of different origins cannot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranking {
+    items: Vec<u32>,
+    scores: Vec<f32>,
+    origins: Vec<Origin>,
+    stages: Vec<Stage>,
+}
+
+/// What put an item into a ranking and gave it its score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum Origin {
+    /// Its count in the training data is the score.
+    Popularity = 1,
+    /// Its row's score against the state of an encoder.
+    Encoder = 2,
+    /// Its row's score against the row of another item.
+    Similar = 3,
+}
+
+impl Origin {
+    /// The name used in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Popularity => "popularity",
+            Self::Encoder => "encoder",
+            Self::Similar => "similar",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One step of the work behind a ranking.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Stage {
+    /// What was done, for example `encode sasrec`.
+    pub name: String,
+    /// How many items were left after it.
+    pub items: usize,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl Ranking {
+    pub(crate) fn new(scored: Vec<Scored>, origin: Origin, stages: Vec<Stage>) -> Self {
+        Self {
+            items: scored.iter().map(|scored| scored.item).collect(),
+            scores: scored.iter().map(|scored| scored.score).collect(),
+            origins: vec![origin; scored.len()],
+            stages,
+        }
+    }
+
+    /// How many items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The items, best first.
+    #[must_use]
+    pub fn items(&self) -> &[u32] {
+        &self.items
+    }
+
+    /// Their scores, never rising, never NaN.
+    #[must_use]
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
+    /// What put each item here.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// The work behind the ranking, in order.
+    #[must_use]
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// Each item with its score and origin, best first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u32, f32, Origin)> + '_ {
+        (0..self.len()).map(|i| (self.items[i], self.scores[i], self.origins[i]))
+    }
+
+    /// The best `count` of it.
+    #[must_use]
+    pub fn top(mut self, count: usize) -> Self {
+        self.items.truncate(count);
+        self.scores.truncate(count);
+        self.origins.truncate(count);
+        self
+    }
+}

@@ -1,0 +1,358 @@
+//! One user: a history, and what can be retrieved for it.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::bundle::RetrieveEntry;
+use crate::cancel::Cancel;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::filter::{Admission, Filter};
+use crate::ranking::Ranking;
+use crate::retrieve;
+
+/// One user's history and the states computed from it. Cheap to make; one thread at a time.
+///
+/// ```
+/// # let engine = oneiro::Engine::open("models/tiny")?;
+/// use oneiro::{By, Filter};
+/// let mut user = engine.recommender();
+/// user.observe_items(&[3, 7])?;
+/// let broad = user.retrieve(By::Encoder, 20, &Filter::default())?;
+/// assert!(!broad.items().contains(&7));
+/// # Ok::<(), oneiro::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recommender {
+    engine: Engine,
+    history: Vec<Event>,
+    /// The state per encoder after `history`; emptied when it changes.
+    states: BTreeMap<String, Arc<[f32]>>,
+}
+
+/// Something the user did with an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// The item.
+    pub item: u32,
+    /// What was done, in the app's words (`watched`, `ordered`); kept for methods that tell kinds apart.
+    pub kind: Option<String>,
+    /// When, in seconds since 1970; kept as given. The order of observation is the order of the history.
+    pub time: Option<i64>,
+}
+
+impl Event {
+    /// An event without kind or time.
+    #[must_use]
+    pub fn new(item: u32) -> Self {
+        Self {
+            item,
+            kind: None,
+            time: None,
+        }
+    }
+
+    /// The same with a kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = Some(kind.into());
+        self
+    }
+
+    /// The same with a time, in seconds since 1970.
+    #[must_use]
+    pub fn with_time(mut self, time: i64) -> Self {
+        self.time = Some(time);
+        self
+    }
+}
+
+/// A way to retrieve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum By {
+    /// The items with the highest counts in the training data; needs no history.
+    Popularity = 1,
+    /// The rows nearest to the state of a sequence encoder.
+    Encoder = 2,
+}
+
+/// What a single call may be told beside its arguments.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// Stops the call when requested.
+    pub cancel: Cancel,
+    /// Threads that share the scan over the catalog; 1 by default. The result does not depend on it.
+    pub threads: usize,
+    /// The encoder to use; the recipe's by default.
+    pub encoder: Option<String>,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self {
+            cancel: Cancel::new(),
+            threads: 1,
+            encoder: None,
+        }
+    }
+}
+
+impl Recommender {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            history: Vec::new(),
+            states: BTreeMap::new(),
+        }
+    }
+
+    /// The engine behind it.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Adds items, by their outside ids, to the end of the history. All of them or, on an error, none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`] naming the first id that no item has.
+    pub fn observe(&mut self, ids: &[impl AsRef<str>]) -> Result<()> {
+        let catalog = self.engine.catalog();
+        let items = ids
+            .iter()
+            .map(|id| catalog.item(id.as_ref()))
+            .collect::<Result<Vec<u32>>>()?;
+        self.observe_items(&items)
+    }
+
+    /// Adds the items that the catalog knows and gives back the ids that it does not.
+    ///
+    /// # Errors
+    /// Only if the bundle is damaged.
+    pub fn observe_known<'a, S: AsRef<str>>(&mut self, ids: &'a [S]) -> Result<Vec<&'a str>> {
+        let mut items = Vec::new();
+        let mut unknown = Vec::new();
+        for id in ids {
+            match self.engine.catalog().item(id.as_ref()) {
+                Ok(item) => items.push(item),
+                Err(Error::UnknownId { .. }) => unknown.push(id.as_ref()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.observe_items(&items)?;
+        Ok(unknown)
+    }
+
+    /// Adds items by number. All of them or, on an error, none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownItem`] for a number outside the catalog.
+    pub fn observe_items(&mut self, items: &[u32]) -> Result<()> {
+        let events: Vec<Event> = items.iter().map(|item| Event::new(*item)).collect();
+        self.observe_events(&events)
+    }
+
+    /// Adds events, with kinds and times. All of them or, on an error, none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownItem`] for a number outside the catalog.
+    pub fn observe_events(&mut self, events: &[Event]) -> Result<()> {
+        let len = self.engine.catalog().len();
+        match events.iter().find(|event| event.item >= len) {
+            Some(event) => Err(Error::UnknownItem {
+                item: event.item,
+                len,
+            }),
+            None => {
+                self.history.extend_from_slice(events);
+                self.states.clear();
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes every event of an item from the history, and says how many there were.
+    pub fn forget_item(&mut self, item: u32) -> usize {
+        let before = self.history.len();
+        self.history.retain(|event| event.item != item);
+        self.states.clear();
+        before - self.history.len()
+    }
+
+    /// Empties the history.
+    pub fn forget(&mut self) {
+        self.history.clear();
+        self.states.clear();
+    }
+
+    /// What was observed, oldest first.
+    #[must_use]
+    pub fn history(&self) -> &[Event] {
+        &self.history
+    }
+
+    /// The `count` best items: the bundle's recipe with default options.
+    ///
+    /// # Errors
+    /// As [`recommend_with`](Self::recommend_with).
+    pub fn recommend(&mut self, count: usize) -> Result<Ranking> {
+        self.recommend_with(count, &Filter::default(), &CallOptions::default())
+    }
+
+    /// The `count` best items by the bundle's recipe. Where there is nothing to go by (an empty history, or none of its
+    /// items known to the encoder) the recipe's way for cold users is taken; the origins say so.
+    ///
+    /// # Errors
+    /// As [`retrieve_with`](Self::retrieve_with).
+    pub fn recommend_with(
+        &mut self,
+        count: usize,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Ranking> {
+        let recipe = self.engine.manifest().recipe.clone();
+        let Some(step) = recipe.steps.into_iter().next() else {
+            return Err(Error::Internal {
+                reason: "a recipe without steps passed the manifest's checks".into(),
+            });
+        };
+        let mut options = options.clone();
+        options.encoder = options.encoder.or(step.encoder);
+        let mut way = step.retrieve;
+        if way == RetrieveEntry::Encoder {
+            let (_, encoder) = self.engine.encoder(options.encoder.as_deref())?;
+            if encoder.window(self.items()).is_empty() {
+                way = recipe.cold;
+            }
+        }
+        let by = match way {
+            RetrieveEntry::Popularity => By::Popularity,
+            RetrieveEntry::Encoder => By::Encoder,
+        };
+        let broad = self.retrieve_with(
+            by,
+            count.max(if count > 0 { step.count as usize } else { 0 }),
+            filter,
+            &options,
+        )?;
+        Ok(broad.top(count))
+    }
+
+    /// The `count` best items in one way, with default options.
+    ///
+    /// # Errors
+    /// As [`retrieve_with`](Self::retrieve_with).
+    pub fn retrieve(&mut self, by: By, count: usize, filter: &Filter) -> Result<Ranking> {
+        self.retrieve_with(by, count, filter, &CallOptions::default())
+    }
+
+    /// The `count` best items in one way; fewer if the filter leaves fewer.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if `count` is 0 or the filter names what the catalog does not have,
+    /// [`Error::Unsupported`] if the bundle has no such network, [`Error::Cancelled`], [`Error::Runtime`].
+    pub fn retrieve_with(
+        &mut self,
+        by: By,
+        count: usize,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Ranking> {
+        let admission = self.admission(count, filter, options)?;
+        match by {
+            By::Popularity => {
+                retrieve::by_popularity(self.engine.catalog(), count, &admission, &options.cancel)
+            }
+            By::Encoder => {
+                let engine = self.engine.clone();
+                let (name, encoder) = engine.encoder(options.encoder.as_deref())?;
+                let started = std::time::Instant::now();
+                let state = self.state(options)?;
+                retrieve::by_encoder(name, encoder, &state, started, count, &admission, options)
+            }
+        }
+    }
+
+    /// The `count` items most like `item`, which is not among them, with default options.
+    ///
+    /// # Errors
+    /// As [`similar_with`](Self::similar_with).
+    pub fn similar(&self, item: u32, count: usize) -> Result<Ranking> {
+        self.similar_with(item, count, &Filter::default(), &CallOptions::default())
+    }
+
+    /// The `count` items whose rows are nearest to the row of `item`, in the bundle's space for that.
+    ///
+    /// # Errors
+    /// [`Error::UnknownItem`]; [`Error::Unsupported`] if the bundle names no such space or the item's row was never
+    /// trained; [`Error::InvalidArgument`] as in [`retrieve_with`](Self::retrieve_with); [`Error::Cancelled`].
+    pub fn similar_with(
+        &self,
+        item: u32,
+        count: usize,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Ranking> {
+        let len = self.engine.catalog().len();
+        if item >= len {
+            return Err(Error::UnknownItem { item, len });
+        }
+        let space =
+            self.engine
+                .manifest()
+                .similar
+                .as_deref()
+                .ok_or_else(|| Error::Unsupported {
+                    what: "space for similar items (`similar` in the manifest)".into(),
+                })?;
+        let admission = self.admission(count, &filter.clone().exclude([item]), options)?;
+        retrieve::similar(
+            self.engine.bundle().space(space)?,
+            item,
+            count,
+            &admission,
+            options,
+        )
+    }
+
+    /// The encoder's state after the history, `[e]`: computed once, then kept until the history changes.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the bundle has no such encoder, [`Error::Cancelled`], [`Error::Runtime`].
+    pub fn state(&mut self, options: &CallOptions) -> Result<Arc<[f32]>> {
+        let (name, encoder) = self.engine.encoder(options.encoder.as_deref())?;
+        if let Some(state) = self.states.get(name) {
+            return Ok(Arc::clone(state));
+        }
+        let state: Arc<[f32]> = encoder
+            .state(&encoder.window(self.items()), &options.cancel)?
+            .into();
+        self.states.insert(name.into(), Arc::clone(&state));
+        Ok(state)
+    }
+
+    fn items(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        self.history.iter().map(|event| event.item)
+    }
+
+    fn admission(&self, count: usize, filter: &Filter, options: &CallOptions) -> Result<Admission> {
+        if count == 0 {
+            return Err(Error::argument("count", "is 0"));
+        }
+        if options.threads == 0 {
+            return Err(Error::argument("threads", "is 0"));
+        }
+        options.cancel.check()?;
+        filter.admission(
+            self.engine.catalog(),
+            self.items(),
+            self.engine.manifest().seen,
+        )
+    }
+}

@@ -1,0 +1,703 @@
+//! Every defect of a bundle is found by open, by verify or by an accessor, as an error that says what is wrong.
+//!
+//! Each case starts from a copy of `models/tiny`, damages one thing, and names the words that the error must hold.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oneiro::{Bundle, Cancel, Engine, EngineOptions, Error, ErrorCode, Filter};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// A copy of the tiny bundle in a folder of its own.
+struct Copy {
+    folder: tempfile::TempDir,
+}
+
+impl Copy {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir("models/tiny").unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    fn manifest(&self, edit: impl FnOnce(&mut Value)) {
+        let mut manifest =
+            serde_json::from_slice(&fs::read(self.path("manifest.json")).unwrap()).unwrap();
+        edit(&mut manifest);
+        fs::write(
+            self.path("manifest.json"),
+            serde_json::to_vec(&manifest).unwrap(),
+        )
+        .unwrap();
+    }
+
+    fn text(&self, edit: impl FnOnce(String) -> String) {
+        let text = fs::read_to_string(self.path("manifest.json")).unwrap();
+        fs::write(self.path("manifest.json"), edit(text)).unwrap();
+    }
+
+    /// Changes a file and the length and digest that the manifest gives for it, so that only the contents are wrong.
+    fn file(&self, part: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        self.manifest(|manifest| {
+            let entry = &mut manifest["parts"][part];
+            let path = self.path(entry["file"].as_str().unwrap());
+            let mut bytes = fs::read(&path).unwrap();
+            edit(&mut bytes);
+            fs::write(&path, &bytes).unwrap();
+            entry["bytes"] = bytes.len().into();
+            let digest: String = Sha256::digest(&bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            entry["sha256"] = digest.into();
+        });
+    }
+
+    /// Changes the tensors of a safetensors part and writes it anew.
+    fn tensors(&self, part: &str, edit: impl FnOnce(&mut Tensors)) {
+        self.file(part, |bytes| {
+            let mut tensors = Tensors::read(bytes);
+            edit(&mut tensors);
+            *bytes = tensors.write();
+        });
+    }
+
+    /// Changes the JSON header of a safetensors part and nothing else.
+    fn header(&self, part: &str, edit: impl FnOnce(&mut Value)) {
+        self.file(part, |bytes| {
+            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+            edit(&mut header);
+            let header = serde_json::to_vec(&header).unwrap();
+            let data = bytes.split_off(8 + length);
+            *bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header);
+            bytes.extend(data);
+        });
+    }
+}
+
+/// The tensors of a part: dtype, shape, bytes.
+struct Tensors(BTreeMap<String, (String, Vec<usize>, Vec<u8>)>);
+
+impl Tensors {
+    fn read(bytes: &[u8]) -> Self {
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header: BTreeMap<String, Value> =
+            serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let data = &bytes[8 + length..];
+        let tensor = |entry: &Value| {
+            let numbers =
+                |value: &Value| -> Vec<usize> { serde_json::from_value(value.clone()).unwrap() };
+            let offsets = numbers(&entry["data_offsets"]);
+            let dtype = entry["dtype"].as_str().unwrap().to_owned();
+            (
+                dtype,
+                numbers(&entry["shape"]),
+                data[offsets[0]..offsets[1]].to_vec(),
+            )
+        };
+        let named = header.iter().filter(|(name, _)| *name != "__metadata__");
+        Self(
+            named
+                .map(|(name, entry)| (name.clone(), tensor(entry)))
+                .collect(),
+        )
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut order: Vec<_> = self.0.iter().collect();
+        let width = |dtype: &str| match dtype {
+            "I64" => 8,
+            "F32" | "U32" => 4,
+            "F16" => 2,
+            _ => 1,
+        };
+        order.sort_by_key(|(name, (dtype, ..))| (std::cmp::Reverse(width(dtype)), (*name).clone()));
+        let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+        for (name, (dtype, shape, bytes)) in order {
+            let offsets = [data.len(), data.len() + bytes.len()];
+            header.insert(
+                name.clone(),
+                json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets }),
+            );
+            data.extend(bytes);
+        }
+        let mut header = serde_json::to_vec(&Value::Object(header)).unwrap();
+        header.resize(header.len().next_multiple_of(8), b' ');
+        [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
+    }
+
+    fn bytes(&mut self, name: &str) -> &mut Vec<u8> {
+        &mut self.0.get_mut(name).unwrap().2
+    }
+
+    fn set_u32(&mut self, name: &str, index: usize, value: u32) {
+        self.bytes(name)[index * 4..index * 4 + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn set_f32(&mut self, name: &str, index: usize, value: f32) {
+        self.bytes(name)[index * 4..index * 4 + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// Tries everything a caller may: open, verify, the engine, every accessor, every way to rank.
+fn first_error(folder: &Path) -> Option<Error> {
+    let bundle = match Bundle::open(folder) {
+        Ok(bundle) => bundle,
+        Err(error) => return Some(error),
+    };
+    let verified = bundle.verify(&Cancel::new(), &mut |_, _| {});
+    // Whatever verify says: nothing that a caller does with the bundle may crash.
+    let used = use_everything(&bundle);
+    verified.err().or(used.err())
+}
+
+fn use_everything(bundle: &Bundle) -> oneiro::Result<()> {
+    let catalog = bundle.catalog();
+    let mut worst = Ok(());
+    let mut note = |result: oneiro::Result<()>| {
+        if worst.is_ok() {
+            worst = result;
+        }
+    };
+    for item in 0..catalog.len() {
+        note(catalog.id(item).map(drop));
+        note(catalog.title(item).map(drop));
+        note(catalog.tags("genres", item).map(drop));
+        note(catalog.integer("year", item).map(drop));
+        if let Ok(id) = catalog.id(item) {
+            note(catalog.item(id).map(drop));
+        }
+        if let Ok(Some(title)) = catalog.title(item) {
+            note(catalog.find_title(title).map(drop));
+        }
+    }
+    let engine = match Engine::from_bundle(bundle.clone(), &EngineOptions::default()) {
+        Ok(engine) => engine,
+        Err(error) => {
+            note(Err(error));
+            return worst;
+        }
+    };
+    let mut user = engine.recommender();
+    note(user.recommend(10).map(drop));
+    note(user.observe_items(&[1, 2, 3]));
+    note(user.recommend(10).map(drop));
+    note(
+        user.recommend_with(
+            10,
+            &Filter::new().with_tag("genres", "Drama"),
+            &Default::default(),
+        )
+        .map(drop),
+    );
+    note(user.similar(1, 5).map(drop));
+    worst
+}
+
+type Case = (&'static str, ErrorCode, &'static [&'static str], fn(&Copy));
+
+const BAD: ErrorCode = ErrorCode::BadBundle;
+
+/// What is damaged, the code, what the message must say, and how it is damaged.
+const CASES: &[Case] = &[
+    // The manifest's form.
+    ("no manifest", ErrorCode::Io, &["manifest.json"], |c| {
+        fs::remove_file(c.path("manifest.json")).unwrap()
+    }),
+    ("cut manifest", BAD, &["manifest.json", "EOF"], |c| {
+        c.text(|text| text[..text.len() / 2].into())
+    }),
+    ("not an object", BAD, &["an object", "a list"], |c| {
+        c.text(|_| "[]".into())
+    }),
+    ("invalid UTF-8", BAD, &["manifest.json"], |c| {
+        fs::write(c.path("manifest.json"), b"{\"name\": \"\xff\"}").unwrap()
+    }),
+    ("repeated key", BAD, &["`seen` twice"], |c| {
+        c.text(|text| text.replacen("\"seen\"", "\"seen\": \"allow\", \"seen\"", 1));
+    }),
+    ("repeated part", BAD, &["`items` twice"], |c| {
+        c.text(|text| text.replacen("\"items\": {", "\"items\": {}, \"items\": {", 1));
+    }),
+    ("missing field", BAD, &["missing field `seen`"], |c| {
+        c.manifest(|m| drop(m.as_object_mut().unwrap().remove("seen")))
+    }),
+    (
+        "unknown field",
+        BAD,
+        &["encoders.sasrec", "unknown field `depth`"],
+        |c| {
+            c.manifest(|m| m["encoders"]["sasrec"]["depth"] = 2.into());
+        },
+    ),
+    ("wrong type", BAD, &["spaces.items.width", "string"], |c| {
+        c.manifest(|m| m["spaces"]["items"]["width"] = "16".into())
+    }),
+    (
+        "newer format",
+        ErrorCode::BundleVersion,
+        &["format 2"],
+        |c| c.manifest(|m| m["format"] = 2.into()),
+    ),
+    (
+        "unknown feature",
+        ErrorCode::BundleVersion,
+        &["\"telepathy\""],
+        |c| c.manifest(|m| m["requires"] = json!(["telepathy"])),
+    ),
+    (
+        "unknown metric",
+        BAD,
+        &["spaces.items.metric", "manhattan"],
+        |c| {
+            c.manifest(|m| m["spaces"]["items"]["metric"] = "manhattan".into());
+        },
+    ),
+    ("no items", BAD, &["catalog.items", "found 0"], |c| {
+        c.manifest(|m| m["catalog"]["items"] = 0.into())
+    }),
+    (
+        "rows and items differ",
+        BAD,
+        &["spaces.items.rows", "expected 40", "found 41"],
+        |c| {
+            c.manifest(|m| m["spaces"]["items"]["rows"] = 41.into());
+        },
+    ),
+    (
+        "unknown part",
+        BAD,
+        &["graphs.encoder.model", "`nothing`"],
+        |c| {
+            c.manifest(|m| m["graphs"]["encoder"]["model"] = "nothing".into());
+        },
+    ),
+    (
+        "unknown space",
+        BAD,
+        &["encoders.sasrec.output", "`nothing`"],
+        |c| {
+            c.manifest(|m| m["encoders"]["sasrec"]["output"] = "nothing".into());
+        },
+    ),
+    (
+        "unknown encoder",
+        BAD,
+        &["recipe.steps[0].encoder", "`nothing`"],
+        |c| {
+            c.manifest(|m| m["recipe"]["steps"][0]["encoder"] = "nothing".into());
+        },
+    ),
+    (
+        "empty window",
+        BAD,
+        &["encoders.sasrec.window", "found 0"],
+        |c| {
+            c.manifest(|m| m["encoders"]["sasrec"]["window"] = 0.into());
+        },
+    ),
+    // Files.
+    (
+        "path above the folder",
+        BAD,
+        &["parts.items.file", "`../items.safetensors`"],
+        |c| {
+            c.manifest(|m| m["parts"]["items"]["file"] = "../items.safetensors".into());
+        },
+    ),
+    (
+        "absolute path",
+        BAD,
+        &["parts.items.file", "plain file name"],
+        |c| {
+            c.manifest(|m| m["parts"]["items"]["file"] = "/etc/passwd".into());
+        },
+    ),
+    (
+        "file name with NUL",
+        BAD,
+        &["parts.items.file", "plain file name"],
+        |c| {
+            c.manifest(|m| m["parts"]["items"]["file"] = "items\0.safetensors".into());
+        },
+    ),
+    (
+        "one file, two parts",
+        BAD,
+        &["`items.safetensors` again"],
+        |c| {
+            c.manifest(|m| m["parts"]["half"]["file"] = "items.safetensors".into());
+        },
+    ),
+    (
+        "missing file",
+        BAD,
+        &["`encoder.weights`", "no such file"],
+        |c| fs::remove_file(c.path("encoder.weights")).unwrap(),
+    ),
+    (
+        "half-copied file",
+        BAD,
+        &["`items`", "expected 2864 bytes", "found 1000 bytes"],
+        |c| {
+            fs::File::options()
+                .write(true)
+                .open(c.path("items.safetensors"))
+                .unwrap()
+                .set_len(1000)
+                .unwrap();
+        },
+    ),
+    ("folder for a file", BAD, &["`items`", "a folder"], |c| {
+        fs::remove_file(c.path("items.safetensors")).unwrap();
+        fs::create_dir(c.path("items.safetensors")).unwrap();
+    }),
+    #[cfg(unix)]
+    (
+        "link out of the folder",
+        ErrorCode::Io,
+        &["items.safetensors", "is a link"],
+        |c| {
+            fs::remove_file(c.path("items.safetensors")).unwrap();
+            let outside = fs::canonicalize("models/tiny/items.safetensors").unwrap();
+            std::os::unix::fs::symlink(outside, c.path("items.safetensors")).unwrap();
+        },
+    ),
+    (
+        "one changed byte",
+        BAD,
+        &["`encoder.weights`", "SHA-256"],
+        |c| {
+            let mut bytes = fs::read(c.path("encoder.weights")).unwrap();
+            bytes[100] ^= 1;
+            fs::write(c.path("encoder.weights"), bytes).unwrap();
+        },
+    ),
+    ("swapped files", BAD, &["`half`", "bytes"], |c| {
+        fs::rename(c.path("half.safetensors"), c.path("x")).unwrap();
+        fs::rename(c.path("small.safetensors"), c.path("half.safetensors")).unwrap();
+        fs::rename(c.path("x"), c.path("small.safetensors")).unwrap();
+    }),
+    // Tensor headers.
+    (
+        "not safetensors",
+        BAD,
+        &["`items`", "a safetensors file"],
+        |c| c.file("items", |bytes| bytes.fill(b'x')),
+    ),
+    (
+        "header longer than the file",
+        BAD,
+        &["`items`", "a safetensors file"],
+        |c| {
+            c.file("items", |bytes| {
+                bytes[..8].copy_from_slice(&900_000u64.to_le_bytes())
+            });
+        },
+    ),
+    (
+        "offsets past the end",
+        BAD,
+        &["`items`", "a safetensors file"],
+        |c| {
+            c.header("items", |h| {
+                h["cold"]["data_offsets"] = json!([2624, 99999])
+            });
+        },
+    ),
+    (
+        "overlapping tensors",
+        BAD,
+        &["`items`", "a safetensors file"],
+        |c| {
+            c.header("items", |h| h["rows"]["data_offsets"] = json!([0, 2560]));
+        },
+    ),
+    (
+        "overflowing shape",
+        BAD,
+        &["`items`", "a safetensors file"],
+        |c| {
+            c.header("items", |h| h["rows"]["shape"] = json!([u64::MAX, 16]));
+        },
+    ),
+    (
+        "wrong dtype",
+        BAD,
+        &["`rows`", "expected F32 [40, 16]", "found I32"],
+        |c| c.header("items", |h| h["rows"]["dtype"] = "I32".into()),
+    ),
+    (
+        "wrong rank",
+        BAD,
+        &["`rows`", "expected F32 [40, 16]", "found F32 [640]"],
+        |c| {
+            c.header("items", |h| h["rows"]["shape"] = json!([640]));
+        },
+    ),
+    (
+        "wrong dimension",
+        BAD,
+        &["`rows`", "found F32 [80, 8]"],
+        |c| c.header("items", |h| h["rows"]["shape"] = json!([80, 8])),
+    ),
+    ("missing tensor", BAD, &["`scale`", "no such tensor"], |c| {
+        c.tensors("small", |t| drop(t.0.remove("scale")))
+    }),
+    ("unknown tensor", BAD, &["`colour`", "unknown"], |c| {
+        c.tensors("items", |t| {
+            drop(t.0.insert("colour".into(), ("U8".into(), vec![1], vec![0])))
+        });
+    }),
+    (
+        "no stored empty row",
+        BAD,
+        &["`empty`", "no such tensor"],
+        |c| c.tensors("items", |t| drop(t.0.remove("empty"))),
+    ),
+    ("misaligned numbers", BAD, &["multiple of 4"], |c| {
+        c.file("texts", |bytes| {
+            let mut tensors = Tensors::read(bytes);
+            let rows = tensors.bytes("rows").clone();
+            let header = br#"{"rows":{"dtype":"F32","shape":[40,8],"data_offsets":[0,1280]}}  "#;
+            *bytes = [&(header.len() as u64).to_le_bytes()[..], header, &rows].concat();
+        });
+    }),
+    // The catalog.
+    (
+        "first offset not 0",
+        BAD,
+        &["`ids.offsets`", "found 1"],
+        |c| c.tensors("catalog", |t| t.set_u32("ids.offsets", 0, 1)),
+    ),
+    (
+        "last offset past the end",
+        BAD,
+        &["`titles.offsets`"],
+        |c| {
+            c.tensors("catalog", |t| {
+                t.set_u32("titles.offsets", 40, 4_000_000_000)
+            })
+        },
+    ),
+    ("falling offsets", BAD, &["`ids.offsets`"], |c| {
+        c.tensors("catalog", |t| t.set_u32("ids.offsets", 5, 200))
+    }),
+    ("overflowing offset", BAD, &["`titles.offsets`"], |c| {
+        c.tensors("catalog", |t| t.set_u32("titles.offsets", 7, u32::MAX))
+    }),
+    (
+        "invalid UTF-8 in a title",
+        BAD,
+        &["`titles", "UTF-8"],
+        |c| c.tensors("catalog", |t| t.bytes("titles.bytes")[3] = 0xff),
+    ),
+    ("NUL in an id", BAD, &["`ids", "NUL"], |c| {
+        c.tensors("catalog", |t| t.bytes("ids.bytes")[3] = 0)
+    }),
+    ("duplicate ids", BAD, &["`ids"], |c| {
+        c.tensors("catalog", |t| {
+            let ids = t.bytes("ids.bytes");
+            let first: Vec<u8> = ids[..6].to_vec();
+            ids[6..12].copy_from_slice(&first);
+        });
+    }),
+    ("order out of range", BAD, &["`ids.order`"], |c| {
+        c.tensors("catalog", |t| t.set_u32("ids.order", 3, 40))
+    }),
+    ("order not sorted", BAD, &["`ids.order`"], |c| {
+        c.tensors("catalog", |t| t.bytes("ids.order")[..8].rotate_left(4));
+    }),
+    (
+        "title order repeats an item",
+        BAD,
+        &["`title_keys.order`"],
+        |c| {
+            c.tensors("catalog", |t| {
+                let first: Vec<u8> = t.bytes("title_keys.order")[..4].to_vec();
+                t.bytes("title_keys.order")[4..8].copy_from_slice(&first);
+            });
+        },
+    ),
+    (
+        "tag out of range",
+        BAD,
+        &["`attribute.genres.values`"],
+        |c| c.tensors("catalog", |t| t.set_u32("attribute.genres.values", 0, 77)),
+    ),
+    (
+        "attribute missing",
+        BAD,
+        &["`attribute.mood`", "no such tensor"],
+        |c| {
+            c.manifest(|m| m["catalog"]["attributes"]["mood"] = "integer".into());
+        },
+    ),
+    // Rows.
+    ("NaN in a row", BAD, &["`rows`", "NaN"], |c| {
+        c.tensors("items", |t| t.set_f32("rows", 17, f32::NAN))
+    }),
+    ("infinite scale", BAD, &["`scale`"], |c| {
+        c.tensors("small", |t| t.set_f32("scale", 2, f32::INFINITY))
+    }),
+    ("cold is neither 0 nor 1", BAD, &["`cold`", "7"], |c| {
+        c.tensors("items", |t| t.bytes("cold")[1] = 7)
+    }),
+    // Graphs.
+    ("not a model", BAD, &["`encoder`", "an ONNX model"], |c| {
+        c.file("encoder", |bytes| bytes.fill(0xff))
+    }),
+    ("empty model", BAD, &["`encoder`", "an ONNX model"], |c| {
+        c.file("encoder", Vec::clear)
+    }),
+    (
+        "weights elsewhere",
+        BAD,
+        &["external data", "`encoder.weighty`"],
+        |c| {
+            c.file("encoder", |bytes| {
+                replace(bytes, b"encoder.weights", b"encoder.weighty")
+            });
+        },
+    ),
+    (
+        "weights too short",
+        BAD,
+        &["within the 128 bytes of `encoder.weights`"],
+        |c| {
+            c.file("encoder.weights", |bytes| bytes.truncate(128));
+        },
+    ),
+    (
+        "unknown operator",
+        BAD,
+        &["`encoder`", "ONNX Runtime", "Softmaz"],
+        |c| {
+            c.file("encoder", |bytes| {
+                let at = find(bytes, b"\x22\x07Softmax").unwrap();
+                bytes[at + 8] = b'z';
+            });
+        },
+    ),
+    (
+        "operator that loads files",
+        BAD,
+        &["operators", "`EPContext`", "`com.microsoft`"],
+        |c| {
+            // Protobuf messages are joined by writing one after the other: one more node for the graph.
+            let node = [&b"\x22\x09EPContext"[..], b"\x3a\x0dcom.microsoft"].concat();
+            let graph = [&[0x0a, node.len() as u8][..], &node].concat();
+            c.file("encoder", |bytes| {
+                bytes.extend([&[0x3a, graph.len() as u8][..], &graph].concat())
+            });
+        },
+    ),
+    (
+        "operator of a foreign domain",
+        BAD,
+        &["operators", "`Custom`", "`ai.evil`"],
+        |c| {
+            let node = [&b"\x22\x06Custom"[..], b"\x3a\x07ai.evil"].concat();
+            let graph = [&[0x0a, node.len() as u8][..], &node].concat();
+            c.file("encoder", |bytes| {
+                bytes.extend([&[0x3a, graph.len() as u8][..], &graph].concat())
+            });
+        },
+    ),
+    ("wrong width", BAD, &["input `rows`", "found"], |c| {
+        c.manifest(|m| m["encoders"]["sasrec"]["input"] = "texts".into());
+        c.manifest(|m| m["encoders"]["sasrec"]["empty_row"] = "zero".into());
+    }),
+    ("wrong output width", BAD, &["output `state`", "8"], |c| {
+        c.manifest(|m| m["encoders"]["sasrec"]["output"] = "texts".into());
+    }),
+];
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+fn replace(bytes: &mut [u8], what: &[u8], with: &[u8]) {
+    while let Some(at) = find(bytes, what) {
+        bytes[at..at + with.len()].copy_from_slice(with);
+    }
+}
+
+#[test]
+fn the_undamaged_bundle_is_sound() {
+    let copy = Copy::new();
+    copy.tensors("items", |_| {});
+    copy.tensors("catalog", |_| {});
+    copy.manifest(|m| m["x-note"] = "extensions are allowed".into());
+    if let Some(error) = first_error(copy.folder.path()) {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn every_defect_is_named() {
+    assert!(CASES.len() >= 40);
+    let mut wrong = Vec::new();
+    for (name, code, words, damage) in CASES {
+        let copy = Copy::new();
+        damage(&copy);
+        match first_error(copy.folder.path()) {
+            None => wrong.push(format!("{name}: not found")),
+            Some(error) => {
+                let message = error.to_string();
+                println!("{name}: {message}");
+                if error.code() != *code || !words.iter().all(|word| message.contains(word)) {
+                    wrong.push(format!(
+                        "{name}: {:?} {message}\n    wanted {code:?} with {words:?}",
+                        error.code()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        CASES.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn a_cut_at_any_byte_is_an_error() {
+    // Whatever the length and digest say: the contents themselves are checked.
+    for part in ["catalog", "items", "small", "encoder", "encoder.weights"] {
+        let length = {
+            let copy = Copy::new();
+            let manifest: Value =
+                serde_json::from_slice(&fs::read(copy.path("manifest.json")).unwrap()).unwrap();
+            manifest["parts"][part]["bytes"].as_u64().unwrap() as usize
+        };
+        for cut in (0..length).step_by(length / 12 + 1) {
+            let copy = Copy::new();
+            copy.file(part, |bytes| bytes.truncate(cut));
+            assert!(
+                first_error(copy.folder.path()).is_some(),
+                "{part} cut at {cut} of {length} went unnoticed"
+            );
+        }
+    }
+}
