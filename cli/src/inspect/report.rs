@@ -1,0 +1,332 @@
+//! What there is to say about a bundle, as JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oneiro::{
+    AttributeKind, Bundle, Catalog, EmptyRow, Length, Memory, Metric, Prepack, Result,
+    RetrieveEntry, RowType, Seen,
+};
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub struct Report {
+    pub name: String,
+    pub description: String,
+    pub format: u32,
+    pub requires: Vec<String>,
+    pub items: u32,
+    pub titles: bool,
+    pub counts: Option<Counts>,
+    pub attributes: BTreeMap<String, Attribute>,
+    pub parts: BTreeMap<String, Part>,
+    pub spaces: BTreeMap<String, Space>,
+    pub graphs: BTreeMap<String, Graph>,
+    pub encoders: BTreeMap<String, Encoder>,
+    pub similar: Option<String>,
+    pub seen: &'static str,
+    pub recipe: Recipe,
+    pub provenance: Provenance,
+    /// What the running engine takes, or why there is none.
+    pub engine: Engine,
+}
+
+#[derive(Serialize)]
+pub struct Counts {
+    pub interactions: u64,
+    pub items_without: u32,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Attribute {
+    Tags {
+        names: usize,
+        items: u32,
+    },
+    Integer {
+        least: Option<i64>,
+        greatest: Option<i64>,
+        items: u32,
+    },
+}
+
+#[derive(Serialize)]
+pub struct Part {
+    pub file: String,
+    pub bytes: u64,
+    pub mapped: bool,
+}
+
+#[derive(Serialize)]
+pub struct Space {
+    pub part: String,
+    pub rows: u32,
+    pub width: u32,
+    pub dtype: &'static str,
+    pub metric: &'static str,
+    pub cold_rows: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub struct Graph {
+    pub model: String,
+    pub weights: Vec<String>,
+    pub prepack: &'static str,
+}
+
+#[derive(Serialize)]
+pub struct Encoder {
+    pub graph: String,
+    pub input: String,
+    pub output: String,
+    pub window: u32,
+    pub length: &'static str,
+    pub empty_row: &'static str,
+}
+
+#[derive(Serialize)]
+pub struct Recipe {
+    pub steps: Vec<Step>,
+    pub cold: &'static str,
+}
+
+#[derive(Serialize)]
+pub struct Step {
+    pub retrieve: &'static str,
+    pub encoder: Option<String>,
+    pub count: u32,
+}
+
+#[derive(Serialize)]
+pub struct Provenance {
+    pub licence: Option<String>,
+    pub credit: Option<String>,
+    pub data_set: Option<String>,
+    pub command: Option<String>,
+    pub metrics: BTreeMap<String, f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    Memory(BTreeMap<String, Bytes>),
+    Error(String),
+}
+
+#[derive(Serialize)]
+pub struct Bytes {
+    pub mapped_bytes: usize,
+    pub private_bytes: usize,
+    pub cached_bytes: usize,
+}
+
+impl Report {
+    pub fn new(bundle: &Bundle, memory: Result<Memory>) -> Result<Self> {
+        let manifest = bundle.manifest();
+        let catalog = bundle.catalog();
+        let provenance = manifest.provenance.clone();
+        Ok(Self {
+            name: manifest.name.clone(),
+            description: manifest.description.clone(),
+            format: manifest.format,
+            requires: manifest.requires.clone(),
+            items: catalog.len(),
+            titles: catalog.title(0)?.is_some(),
+            counts: counts(catalog),
+            attributes: attributes(catalog)?,
+            parts: parts(bundle),
+            spaces: spaces(bundle)?,
+            graphs: graphs(bundle),
+            encoders: encoders(bundle),
+            similar: manifest.similar.clone(),
+            seen: match manifest.seen {
+                Seen::Exclude => "exclude",
+                Seen::Allow => "allow",
+            },
+            recipe: recipe(bundle),
+            provenance: Provenance {
+                licence: provenance.licence,
+                credit: provenance.credit,
+                data_set: provenance.data_set,
+                command: provenance.command,
+                metrics: provenance.metrics,
+            },
+            engine: match memory {
+                Ok(memory) => Engine::Memory(by_part(memory)),
+                Err(error) => Engine::Error(error.to_string()),
+            },
+        })
+    }
+}
+
+fn counts(catalog: &Catalog) -> Option<Counts> {
+    let mut counts = Counts {
+        interactions: 0,
+        items_without: 0,
+    };
+    for item in 0..catalog.len() {
+        let count = catalog.count(item).ok()?;
+        counts.interactions += u64::from(count);
+        counts.items_without += u32::from(count == 0);
+    }
+    Some(counts)
+}
+
+fn attributes(catalog: &Catalog) -> Result<BTreeMap<String, Attribute>> {
+    let of = |(name, kind): (&str, AttributeKind)| {
+        let attribute = match kind {
+            AttributeKind::Tags => tags(catalog, name)?,
+            AttributeKind::Integer => integers(catalog, name)?,
+        };
+        Ok((name.to_owned(), attribute))
+    };
+    catalog.attributes().map(of).collect()
+}
+
+fn tags(catalog: &Catalog, name: &str) -> Result<Attribute> {
+    let mut names = BTreeSet::new();
+    let mut items = 0;
+    for item in 0..catalog.len() {
+        let tags = catalog.tags(name, item)?;
+        items += u32::from(!tags.is_empty());
+        names.extend(tags);
+    }
+    Ok(Attribute::Tags {
+        names: names.len(),
+        items,
+    })
+}
+
+fn integers(catalog: &Catalog, name: &str) -> Result<Attribute> {
+    let (mut least, mut greatest, mut items) = (None, None, 0);
+    for item in 0..catalog.len() {
+        if let Some(value) = catalog.integer(name, item)? {
+            least = Some(least.map_or(value, |least: i64| least.min(value)));
+            greatest = greatest.max(Some(value));
+            items += 1;
+        }
+    }
+    Ok(Attribute::Integer {
+        least,
+        greatest,
+        items,
+    })
+}
+
+fn parts(bundle: &Bundle) -> BTreeMap<String, Part> {
+    let mapped: BTreeMap<&str, bool> = bundle
+        .parts()
+        .map(|(name, _, mapped)| (name, mapped))
+        .collect();
+    let part = |(name, entry): (&String, &oneiro::PartEntry)| {
+        let mapped = mapped.get(name.as_str()).copied().unwrap_or(false);
+        (
+            name.clone(),
+            Part {
+                file: entry.file.clone(),
+                bytes: entry.bytes,
+                mapped,
+            },
+        )
+    };
+    bundle.manifest().parts.iter().map(part).collect()
+}
+
+fn spaces(bundle: &Bundle) -> Result<BTreeMap<String, Space>> {
+    let mut spaces = BTreeMap::new();
+    for (name, entry) in &bundle.manifest().spaces {
+        let space = bundle.space(name)?;
+        let report = Space {
+            part: entry.part.clone(),
+            rows: entry.rows,
+            width: entry.width,
+            dtype: match entry.dtype {
+                RowType::F32 => "f32",
+                RowType::F16 => "f16",
+                RowType::I8 => "i8",
+            },
+            metric: match entry.metric {
+                Metric::Dot => "dot",
+                Metric::Cosine => "cosine",
+                Metric::L2 => "l2",
+            },
+            cold_rows: (0..entry.rows).filter(|&item| space.is_cold(item)).count(),
+            note: (entry.dtype == RowType::I8)
+                .then_some("ranking is defined on the dequantised rows"),
+        };
+        spaces.insert(name.clone(), report);
+    }
+    Ok(spaces)
+}
+
+fn graphs(bundle: &Bundle) -> BTreeMap<String, Graph> {
+    let graph = |(name, entry): (&String, &oneiro::GraphEntry)| {
+        let prepack = match entry.prepack {
+            Prepack::Auto => "auto",
+            Prepack::On => "on",
+            Prepack::Off => "off",
+        };
+        let (model, weights) = (entry.model.clone(), entry.weights.clone());
+        (
+            name.clone(),
+            Graph {
+                model,
+                weights,
+                prepack,
+            },
+        )
+    };
+    bundle.manifest().graphs.iter().map(graph).collect()
+}
+
+fn encoders(bundle: &Bundle) -> BTreeMap<String, Encoder> {
+    let encoder = |(name, entry): (&String, &oneiro::EncoderEntry)| {
+        let encoder = Encoder {
+            graph: entry.graph.clone(),
+            input: entry.input.clone(),
+            output: entry.output.clone(),
+            window: entry.window,
+            length: match entry.length {
+                Length::Dynamic => "dynamic",
+                Length::Fixed => "fixed",
+            },
+            empty_row: match entry.empty_row {
+                EmptyRow::Zero => "zero",
+                EmptyRow::Stored => "stored",
+            },
+        };
+        (name.clone(), encoder)
+    };
+    bundle.manifest().encoders.iter().map(encoder).collect()
+}
+
+fn recipe(bundle: &Bundle) -> Recipe {
+    let way = |way: RetrieveEntry| match way {
+        RetrieveEntry::Popularity => "popularity",
+        RetrieveEntry::Encoder => "encoder",
+    };
+    let recipe = &bundle.manifest().recipe;
+    let steps = recipe.steps.iter().map(|step| Step {
+        retrieve: way(step.retrieve),
+        encoder: step.encoder.clone(),
+        count: step.count,
+    });
+    Recipe {
+        steps: steps.collect(),
+        cold: way(recipe.cold),
+    }
+}
+
+fn by_part(memory: Memory) -> BTreeMap<String, Bytes> {
+    let part = |part: oneiro::PartMemory| {
+        let bytes = Bytes {
+            mapped_bytes: part.mapped_bytes,
+            private_bytes: part.private_bytes,
+            cached_bytes: part.cached_bytes,
+        };
+        (part.name, bytes)
+    };
+    memory.parts.into_iter().map(part).collect()
+}

@@ -1,0 +1,252 @@
+//! What there is to say about a bundle, as text.
+
+use std::io::{self, Write};
+
+use indicatif::{HumanBytes, HumanCount};
+
+use super::report::{Attribute, Engine, Report, Space};
+use crate::output::{one_line, plain};
+use crate::table::{self, Side, Side::Left, Side::Right};
+
+const INDENT: &str = "  ";
+
+pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(out, "{} (format {})", one_line(&report.name), report.format)?;
+    if !report.description.is_empty() {
+        writeln!(out, "{}", one_line(&report.description))?;
+    }
+    section(out, "Catalog", TEXTS, &catalog(report))?;
+    section(
+        out,
+        &parts_heading(report),
+        [Left, Left, Right, Left, Left],
+        &parts(report),
+    )?;
+    section(
+        out,
+        "Spaces",
+        [Left, Right, Left, Left, Left],
+        &spaces(report),
+    )?;
+    section(out, "Graphs", TEXTS, &graphs(report))?;
+    section(out, "Encoders", TEXTS, &encoders(report))?;
+    section(out, "Use", TEXTS, &usage(report))?;
+    section(out, "Provenance", TEXTS, &provenance(report))?;
+    match &report.engine {
+        Engine::Memory(_) => section(
+            out,
+            ENGINE,
+            [Left, Right, Right, Right, Left],
+            &memory(report),
+        ),
+        Engine::Error(reason) => {
+            writeln!(out, "\n{ENGINE}\n{INDENT}unknown, for it does not open:")?;
+            plain(reason)
+                .lines()
+                .try_for_each(|line| writeln!(out, "{INDENT}{line}"))
+        }
+    }
+}
+
+const ENGINE: &str = "Memory of an engine";
+const TEXTS: [Side; 5] = [Left; 5];
+
+/// A name and up to four facts.
+type Row = [String; 5];
+
+fn section(out: &mut impl Write, heading: &str, sides: [Side; 5], rows: &[Row]) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{heading}")?;
+    let rows: Vec<Row> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|text| one_line(text)))
+        .collect();
+    table::write(out, INDENT, sides, &rows)
+}
+
+fn row<const N: usize>(facts: [&str; N]) -> Row {
+    std::array::from_fn(|column| facts.get(column).copied().unwrap_or_default().to_owned())
+}
+
+fn catalog(report: &Report) -> Vec<Row> {
+    let titles = if report.titles {
+        "with titles"
+    } else {
+        "without titles"
+    };
+    let mut rows = vec![row([
+        "items",
+        &format!("{}, {titles}", count(report.items)),
+    ])];
+    let counts = match &report.counts {
+        Some(counts) => {
+            let (all, none) = (HumanCount(counts.interactions), count(counts.items_without));
+            format!("{all} interactions, {none} items have none")
+        }
+        None => "none: popularity is not known".into(),
+    };
+    rows.push(row(["counts", &counts]));
+    for (name, attribute) in &report.attributes {
+        let values = match attribute {
+            Attribute::Tags { names, items } => format!("{names} tags on {} items", count(*items)),
+            Attribute::Integer {
+                least: Some(least),
+                greatest: Some(greatest),
+                items,
+            } => {
+                format!("{least} to {greatest} on {} items", count(*items))
+            }
+            Attribute::Integer { .. } => "whole numbers, on no item".into(),
+        };
+        rows.push(row([name, &values]));
+    }
+    rows
+}
+
+fn parts_heading(report: &Report) -> String {
+    let bytes = report.parts.values().map(|part| part.bytes).sum();
+    format!("Parts ({})", HumanBytes(bytes))
+}
+
+fn parts(report: &Report) -> Vec<Row> {
+    let part = |(name, part): (&String, &super::report::Part)| {
+        let place = if part.mapped { "mapped" } else { "private" };
+        row([name, &part.file, &HumanBytes(part.bytes).to_string(), place])
+    };
+    report.parts.iter().map(part).collect()
+}
+
+fn spaces(report: &Report) -> Vec<Row> {
+    let space = |(name, space): (&String, &Space)| {
+        let size = format!("{} x {}", space.rows, space.width);
+        row([name, &size, space.dtype, space.metric, &notes(space)])
+    };
+    report.spaces.iter().map(space).collect()
+}
+
+fn notes(space: &Space) -> String {
+    let mut notes = format!("part {}", space.part);
+    if space.cold_rows > 0 {
+        notes += &format!(
+            ", {} cold",
+            count(u32::try_from(space.cold_rows).unwrap_or(u32::MAX))
+        );
+    }
+    if let Some(note) = space.note {
+        notes += &format!("; {note}");
+    }
+    notes
+}
+
+fn graphs(report: &Report) -> Vec<Row> {
+    let graph = |(name, graph): (&String, &super::report::Graph)| {
+        let weights = match graph.weights.as_slice() {
+            [] => "weights inside".into(),
+            parts => format!("weights {}", parts.join(", ")),
+        };
+        let prepack = format!(
+            "prepacked {}",
+            if graph.prepack == "auto" {
+                "if small"
+            } else {
+                graph.prepack
+            }
+        );
+        row([name, &format!("model {}", graph.model), &weights, &prepack])
+    };
+    report.graphs.iter().map(graph).collect()
+}
+
+fn encoders(report: &Report) -> Vec<Row> {
+    let encoder = |(name, encoder): (&String, &super::report::Encoder)| {
+        let flow = format!(
+            "{} -> graph {} -> {}",
+            encoder.input, encoder.graph, encoder.output
+        );
+        let window = format!("last {} items", encoder.window);
+        let length = format!("{} length", encoder.length);
+        row([
+            name,
+            &flow,
+            &window,
+            &length,
+            &format!("{} empty row", encoder.empty_row),
+        ])
+    };
+    report.encoders.iter().map(encoder).collect()
+}
+
+fn usage(report: &Report) -> Vec<Row> {
+    let step = |step: &super::report::Step| match &step.encoder {
+        Some(encoder) => format!("{} by {} {encoder}", count(step.count), step.retrieve),
+        None => format!("{} by {}", count(step.count), step.retrieve),
+    };
+    let steps: Vec<String> = report.recipe.steps.iter().map(step).collect();
+    let recipe = format!("retrieve {}", steps.join(", then "));
+    let seen = if report.seen == "allow" {
+        "may come again"
+    } else {
+        "do not come again"
+    };
+    let mut rows = vec![
+        row(["recipe", &recipe]),
+        row(["cold users", &format!("by {}", report.recipe.cold)]),
+        row(["seen items", seen]),
+    ];
+    if let Some(space) = &report.similar {
+        rows.push(row(["similar items", &format!("by space {space}")]));
+    }
+    rows
+}
+
+fn provenance(report: &Report) -> Vec<Row> {
+    let provenance = &report.provenance;
+    let texts = [
+        ("licence", &provenance.licence),
+        ("credit", &provenance.credit),
+        ("data set", &provenance.data_set),
+        ("command", &provenance.command),
+    ];
+    let texts = texts
+        .into_iter()
+        .filter_map(|(name, text)| Some(row([name, text.as_deref()?])));
+    let metrics = provenance
+        .metrics
+        .iter()
+        .map(|(name, value)| row([name, &format!("{value:.4}")]));
+    texts.chain(metrics).collect()
+}
+
+fn memory(report: &Report) -> Vec<Row> {
+    let Engine::Memory(parts) = &report.engine else {
+        return Vec::new();
+    };
+    let line = |name: &str, [mapped, private, cached]: [usize; 3]| {
+        let mapped = format!("{} mapped", size(mapped));
+        let private = format!("{} private", size(private));
+        row([name, &mapped, &private, &format!("{} cached", size(cached))])
+    };
+    let mut total = [0; 3];
+    let mut rows = Vec::new();
+    for (name, bytes) in parts {
+        let bytes = [bytes.mapped_bytes, bytes.private_bytes, bytes.cached_bytes];
+        total = [
+            total[0] + bytes[0],
+            total[1] + bytes[1],
+            total[2] + bytes[2],
+        ];
+        rows.push(line(name, bytes));
+    }
+    rows.push(line("total", total));
+    rows
+}
+
+fn count(items: u32) -> String {
+    HumanCount(u64::from(items)).to_string()
+}
+
+fn size(bytes: usize) -> String {
+    HumanBytes(bytes as u64).to_string()
+}

@@ -1,0 +1,96 @@
+//! `oneiro`: recommend from a bundle, look into it, check it.
+
+#![forbid(unsafe_code)]
+
+mod choice;
+mod failure;
+mod inspect;
+mod interrupt;
+mod lookup;
+mod output;
+mod ranking;
+mod recommend;
+mod similar;
+mod table;
+mod verify;
+mod wait;
+
+use std::panic::{self, PanicHookInfo};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use oneiro::Cancel;
+
+use failure::{Failure, INTERNAL};
+
+/// Predict the next item a person will like, from a bundle on this machine.
+///
+/// A bundle is a folder with a catalog and its trained networks. Nothing leaves this machine.
+#[derive(Parser)]
+#[command(name = "oneiro", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Recommend(recommend::Arguments),
+    Similar(similar::Arguments),
+    Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  an argument does not fit the bundle
+   2  the command line is wrong, or an item is unknown or ambiguous
+   3  the bundle carries no such network, table or attribute
+  10  a file could not be read or written
+  11  the bundle is damaged
+  12  the bundle needs a newer oneiro
+  20  ONNX Runtime is missing or failed
+  21  out of memory
+  30  stopped with Ctrl-C
+  70  a bug in oneiro";
+
+fn main() -> ExitCode {
+    panic::set_hook(Box::new(report_panic));
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refusal) => {
+            // Help and version go to a pipe that may be closed, like any other output.
+            let _ = refusal.print();
+            return ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(INTERNAL));
+        }
+    };
+    match panic::catch_unwind(|| run(&arguments.command)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.report(),
+        Err(_) => ExitCode::from(INTERNAL),
+    }
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    let cancel = Cancel::new();
+    interrupt::stops(&cancel);
+    match command {
+        Command::Recommend(arguments) => recommend::run(arguments, cancel),
+        Command::Similar(arguments) => similar::run(arguments, cancel),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments, &cancel),
+    }
+}
+
+/// One line, and no trace of the stack.
+fn report_panic(panic: &PanicHookInfo) {
+    let reason = panic.payload_as_str().unwrap_or("unknown");
+    let place = panic
+        .location()
+        .map(|at| format!(" ({}:{})", at.file(), at.line()));
+    let place = place.unwrap_or_default();
+    output::note(format_args!(
+        "error: internal error, please report it: {reason}{place}"
+    ));
+}

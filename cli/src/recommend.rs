@@ -1,0 +1,167 @@
+//! `oneiro recommend`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use oneiro::{By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, RetrieveEntry, Seen};
+
+use crate::choice::Choice;
+use crate::failure::Failure;
+use crate::lookup::Lookup;
+use crate::ranking::{self, Report};
+use crate::{output, wait};
+
+/// Recommend the next items for a history
+///
+/// Follows the bundle's recipe unless --by says otherwise. Items go to stdout, one line each; what else there is to
+/// say goes to stderr.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The bundle's folder
+    bundle: PathBuf,
+    /// An item of the history, an id or a title; repeat it, the oldest first
+    #[arg(long, value_name = "ITEM")]
+    seen: Vec<String>,
+    /// How many items
+    #[arg(short = 'k', long, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// The way to retrieve, instead of the bundle's recipe
+    #[arg(long, value_enum)]
+    by: Option<Way>,
+    /// The encoder to use, instead of the recipe's
+    #[arg(long, value_name = "NAME")]
+    encoder: Option<String>,
+    /// Threads that share the scan over the catalog; the ranking does not depend on it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Pass over ids and titles that are not in the catalog, and report them
+    #[arg(long)]
+    skip_unknown: bool,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+    /// Tell on stderr how long each step took
+    #[arg(long)]
+    timing: bool,
+    /// Items of the history may come again, whatever the bundle says
+    #[arg(
+        long,
+        conflicts_with = "exclude_seen",
+        help_heading = "Which items may come"
+    )]
+    allow_seen: bool,
+    /// Items of the history do not come again, whatever the bundle says
+    #[arg(long, help_heading = "Which items may come")]
+    exclude_seen: bool,
+    #[command(flatten)]
+    choice: Choice,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  oneiro recommend models/demo --seen Inception --seen tt0816692
+  oneiro recommend models/demo --seen \"The Matrix\" -k 5 --tag genres=Comedy --between year=1990..1999
+  oneiro recommend models/demo --by popularity --json";
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Way {
+    /// What fits the history best by a sequence encoder
+    Encoder,
+    /// What most people chose
+    Popularity,
+}
+
+impl From<Way> for By {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Encoder => Self::Encoder,
+            Way::Popularity => Self::Popularity,
+        }
+    }
+}
+
+/// How much of a long history the heading shows.
+const SHOWN: usize = 8;
+
+pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
+    if arguments.by == Some(Way::Popularity) && arguments.encoder.is_some() {
+        return Err(Failure::Usage("--encoder does not go with --by popularity"));
+    }
+    let opening = Instant::now();
+    let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
+    let opening = opening.elapsed();
+    let catalog = engine.catalog();
+
+    let mut lookup = Lookup::new(catalog, arguments.skip_unknown);
+    let history = lookup.items(&arguments.seen)?;
+    let mut filter = arguments.choice.filter(&mut lookup)?;
+    if arguments.allow_seen {
+        filter = filter.seen(Seen::Allow);
+    } else if arguments.exclude_seen {
+        filter = filter.seen(Seen::Exclude);
+    }
+    let skipped = lookup.report();
+
+    let mut options = CallOptions::default();
+    options.cancel = cancel;
+    options.threads = arguments.threads.into();
+    options.encoder.clone_from(&arguments.encoder);
+    let mut user = engine.recommender();
+    user.observe_items(&history)?;
+    let count = arguments.count as usize;
+    let ranking = wait::on("Recommending", || match arguments.by {
+        Some(way) => user.retrieve_with(way.into(), count, &filter, &options),
+        None => user.recommend_with(count, &filter, &options),
+    })?;
+
+    if arguments.json {
+        output::json(&Report::new(catalog, &ranking, &history, skipped)?)?;
+    } else {
+        if !history.is_empty() {
+            output::note(format_args!("After: {}", heading(catalog, &history)?));
+        }
+        if arguments.by.is_none()
+            && let Some(origin) = other_way(&engine, &ranking)
+        {
+            let reason = if history.is_empty() {
+                "there is no history"
+            } else {
+                "the encoder knows none of these"
+            };
+            output::note(format_args!("By {origin}: {reason}."));
+        }
+        ranking::print(catalog, &ranking, count)?;
+    }
+    if arguments.timing {
+        ranking::print_times(opening, &ranking);
+    }
+    Ok(())
+}
+
+/// The end of a history, by name.
+fn heading(catalog: &Catalog, history: &[u32]) -> oneiro::Result<String> {
+    let earlier = history.len().saturating_sub(SHOWN);
+    let mut names = Vec::new();
+    if earlier > 0 {
+        names.push(format!("{earlier} others"));
+    }
+    for &item in &history[earlier..] {
+        names.push(ranking::name(catalog, item)?);
+    }
+    Ok(names.join(", "))
+}
+
+/// Where a ranking comes from, if that is not the recipe's first way.
+fn other_way(engine: &Engine, ranking: &Ranking) -> Option<Origin> {
+    let first = match engine.manifest().recipe.steps.first()?.retrieve {
+        RetrieveEntry::Encoder => Origin::Encoder,
+        RetrieveEntry::Popularity => Origin::Popularity,
+    };
+    ranking
+        .origins()
+        .first()
+        .copied()
+        .filter(|&origin| origin != first)
+}

@@ -1,0 +1,81 @@
+//! `oneiro inspect`: what a bundle holds.
+
+mod command;
+
+use command::{answer, bundle, command, oneiro};
+
+#[test]
+fn text_covers_every_section() {
+    let output = oneiro(&["inspect", &bundle("tiny")]);
+    let lines = output.lines();
+    assert_eq!(lines[0], "tiny (format 1)");
+    for heading in [
+        "Catalog",
+        "Spaces",
+        "Graphs",
+        "Encoders",
+        "Use",
+        "Provenance",
+        "Memory of an engine",
+    ] {
+        assert!(lines.contains(&heading), "{heading}");
+    }
+    let small = lines
+        .iter()
+        .find(|line| line.starts_with("  small  ") && line.contains("i8"));
+    assert!(
+        small
+            .unwrap()
+            .ends_with("ranking is defined on the dequantised rows")
+    );
+    assert!(lines.iter().all(|line| *line == line.trim_end()));
+}
+
+#[test]
+fn json_holds_the_same() {
+    let report = oneiro(&["inspect", &bundle("tiny"), "--json"]).json();
+    assert_eq!(report["name"], "tiny");
+    assert_eq!(report["items"], 40);
+    assert_eq!(report["counts"]["items_without"], 2);
+    assert_eq!(report["attributes"]["genres"]["kind"], "tags");
+    assert_eq!(report["attributes"]["year"]["least"], 1947);
+    assert_eq!(report["parts"]["items"]["file"], "items.safetensors");
+    assert_eq!(report["parts"]["items"]["mapped"], cfg!(unix));
+    assert_eq!(report["spaces"]["small"]["dtype"], "i8");
+    assert_eq!(report["spaces"]["items"]["cold_rows"], 2);
+    assert_eq!(report["encoders"]["sasrec"]["window"], 5);
+    assert_eq!(report["recipe"]["steps"][0]["encoder"], "sasrec");
+    assert_eq!(report["seen"], "exclude");
+    assert!(report["engine"]["memory"]["encoder.weights"]["private_bytes"].is_u64());
+}
+
+#[test]
+fn the_demo_says_where_it_comes_from() {
+    let report = oneiro(&["inspect", &bundle("demo"), "--json"]).json();
+    let provenance = &report["provenance"];
+    for field in ["licence", "credit", "data_set", "command"] {
+        assert!(provenance[field].is_string(), "{field}");
+    }
+    assert!(
+        provenance["metrics"]
+            .as_object()
+            .is_some_and(|metrics| !metrics.is_empty())
+    );
+}
+
+#[test]
+fn onnx_runtime_is_not_needed() {
+    let inspect = |more: &[&str]| {
+        let tiny = bundle("tiny");
+        let mut command = command(&[&["inspect", &tiny], more].concat());
+        answer(&command.env("ORT_DYLIB_PATH", "nowhere").output().unwrap())
+    };
+    let text = inspect(&[]);
+    assert!(text.lines().contains(&"  unknown, for it does not open:"));
+    let report = inspect(&["--json"]).json();
+    assert!(
+        report["engine"]["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("ONNX Runtime"))
+    );
+}

@@ -1,0 +1,236 @@
+//! `oneiro recommend`: what it prints, for whom, and which items may come.
+
+mod command;
+
+use command::{bundle, column, oneiro, titles};
+use serde_json::json;
+
+fn recommend(arguments: &[&str]) -> command::Answer {
+    oneiro(&[&["recommend", &bundle("tiny")], arguments].concat())
+}
+
+#[test]
+fn items_go_to_stdout_as_title_and_score() {
+    let answer = recommend(&["--seen", "film-29", "--seen", "señor relampago"]);
+    let lines = answer.lines();
+    assert_eq!(lines.len(), 10);
+    assert_eq!(titles(&lines)[0], "Glass... (2000)");
+    assert!(!answer.stdout.contains('\u{1b}'));
+    assert_eq!(
+        answer.stderr,
+        "After: The Lantern Keeper (1994), Señor Relámpago (1976)\n"
+    );
+}
+
+#[test]
+fn the_demo_recommends_ten_films() {
+    let history = [
+        "Inception",
+        "The Dark Knight",
+        "The Matrix",
+        "Fight Club",
+        "The Prestige",
+    ];
+    let seen: Vec<&str> = history.iter().flat_map(|title| ["--seen", title]).collect();
+    let demo = bundle("demo");
+    let answer = oneiro(&[&["recommend", &demo], seen.as_slice()].concat());
+    let lines = answer.lines();
+    let titles = titles(&lines);
+    assert_eq!(titles.len(), 10);
+    assert!(!titles.iter().any(|title| title.starts_with("Inception")));
+    assert!(
+        answer.stderr.starts_with("After: Inception (2010), "),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn json_says_what_was_asked_and_found() {
+    let report = recommend(&["--seen", "film-29", "-k", "3", "--json"]).json();
+    let first = &report["items"][0];
+    assert_eq!(first["id"], "film-15");
+    assert_eq!(first["item"], 27);
+    assert_eq!(first["title"], "Glass... (2000)");
+    assert_eq!(first["from"], "encoder");
+    assert!(first["score"].is_f64());
+    assert_eq!(column(&report, "id").len(), 3);
+    let history = json!([{ "item": 0, "id": "film-29", "title": "The Lantern Keeper (1994)" }]);
+    assert_eq!(report["history"], history);
+    assert_eq!(report["skipped"], json!([]));
+    let stages = report["stages"].as_array().unwrap();
+    assert_eq!(stages[0]["name"], "encode sasrec");
+    assert!(
+        stages
+            .iter()
+            .all(|stage| stage["ms"].is_f64() && stage["items"].is_u64())
+    );
+}
+
+#[test]
+fn cold_users_get_what_is_popular_and_are_told() {
+    let answer = recommend(&["-k", "2"]);
+    assert_eq!(
+        answer.lines(),
+        ["Kites (2007)          199", "Paper & Stone (1997)  198"]
+    );
+    assert_eq!(answer.stderr, "By popularity: there is no history.\n");
+
+    // Its row was never trained.
+    let answer = recommend(&["--seen", "film-14", "-k", "1", "--json"]);
+    assert_eq!(answer.json()["items"][0]["from"], "popularity");
+    let answer = recommend(&["--seen", "film-14", "-k", "1"]);
+    assert!(
+        answer
+            .stderr
+            .ends_with("By popularity: the encoder knows none of these.\n")
+    );
+}
+
+#[test]
+fn the_way_can_be_chosen() {
+    let popular = recommend(&["--seen", "film-29", "--by", "popularity", "--json"]).json();
+    assert!(
+        column(&popular, "from")
+            .iter()
+            .all(|from| *from == "popularity")
+    );
+    let encoded = recommend(&["--by", "encoder", "--encoder", "sasrec", "--json"]).json();
+    assert!(
+        column(&encoded, "from")
+            .iter()
+            .all(|from| *from == "encoder")
+    );
+    assert_eq!(column(&encoded, "id").len(), 10);
+}
+
+#[test]
+fn seen_items_come_again_only_if_asked() {
+    let ids = |more: &[&str]| {
+        let report =
+            recommend(&[&["--seen", "film-29", "-k", "40", "--json"], more].concat()).json();
+        column(&report, "id")
+            .into_iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let seen = "\"film-29\"".to_owned();
+    assert!(!ids(&[]).contains(&seen));
+    assert!(!ids(&["--exclude-seen"]).contains(&seen));
+    assert!(ids(&["--allow-seen"]).contains(&seen));
+}
+
+#[test]
+fn conditions_add_up() {
+    let answer = recommend(&[
+        "--seen",
+        "film-5",
+        "--tag",
+        "genres=Drama",
+        "--between",
+        "year=1990..2005",
+    ]);
+    let lines = answer.lines();
+    assert_eq!(
+        titles(&lines),
+        ["The Lantern Keeper (1994)", "Échos d'hiver (2003)"]
+    );
+    assert!(answer.stderr.ends_with("Only 2 items fit.\n"));
+
+    let without = recommend(&["--tag", "genres=Drama", "--without-tag", "genres=Drama"]);
+    assert_eq!(without.lines(), [""; 0]);
+    assert!(without.stderr.ends_with("No item fits.\n"));
+
+    let only = recommend(&[
+        "--only",
+        "film-6",
+        "--only",
+        "Glass",
+        "--exclude",
+        "Kites (2007)",
+    ]);
+    assert_eq!(titles(&only.lines()), ["Glass... (2000)"]);
+}
+
+#[test]
+fn unknown_items_are_named_or_skipped() {
+    let unknown = recommend(&["--seen", "film-29", "--seen", "nowhere to be found"]);
+    assert_eq!(
+        unknown.error(2),
+        "no item has the id or title `nowhere to be found`"
+    );
+    let unknown = recommend(&["--exclude", "film-999"]);
+    assert_eq!(unknown.error(2), "no item has the id or title `film-999`");
+
+    let arguments = [
+        "--seen",
+        "film-29",
+        "--seen",
+        "nowhere",
+        "--exclude",
+        "film-999",
+        "--skip-unknown",
+    ];
+    let answer = recommend(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(answer.json()["skipped"], json!(["nowhere", "film-999"]));
+    assert_eq!(
+        answer.stderr,
+        "Skipped, not in the catalog: nowhere, film-999\n"
+    );
+}
+
+#[test]
+fn ambiguous_titles_list_their_items() {
+    for more in [
+        &["--seen", "two rivers"][..],
+        &["--seen", "two rivers", "--skip-unknown"],
+    ] {
+        let answer = recommend(more);
+        let error = answer.error(2);
+        assert!(error.starts_with("`two rivers` fits 3 titles: "), "{error}");
+        for candidate in [
+            "Two Rivers (1951) [film-11]",
+            "Two Rivers (1998) [film-7]",
+            "[film-25]",
+        ] {
+            assert!(error.contains(candidate), "{error}");
+        }
+    }
+}
+
+#[test]
+fn long_histories_are_named_by_their_end() {
+    let ids: Vec<String> = (1..=12).map(|id| format!("film-{id}")).collect();
+    let seen: Vec<&str> = ids.iter().flat_map(|id| ["--seen", id]).collect();
+    let answer = recommend(&seen);
+    answer.lines();
+    assert!(
+        answer.stderr.starts_with("After: 4 others, "),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn threads_change_nothing() {
+    let one = recommend(&["--seen", "film-3", "-k", "40"]);
+    let four = recommend(&["--seen", "film-3", "-k", "40", "--threads", "4"]);
+    assert_eq!(one.lines(), four.lines());
+}
+
+#[test]
+fn times_go_to_stderr() {
+    let answer = recommend(&["--seen", "film-3", "--json", "--timing"]);
+    answer.json();
+    let steps: Vec<&str> = answer
+        .stderr
+        .lines()
+        .map(|line| line.split("  ").next().unwrap())
+        .collect();
+    assert_eq!(steps, ["open the bundle", "encode sasrec", "scan items"]);
+}
+
+#[test]
+fn a_huge_count_takes_no_more_than_there_is() {
+    assert_eq!(recommend(&["-k", "4294967295"]).lines().len(), 38);
+}
