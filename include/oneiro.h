@@ -1,0 +1,1279 @@
+/* oneiro: the next item a person will like, predicted on their own device.
+ *
+ * Made by `ONEIRO_BLESS=1 cargo test --test header` from src/capi, checked by every test run; do not edit.
+ *
+ * An app opens a bundle (a catalog and its trained networks) as an engine, gives each user a recommender, tells it
+ * what the user did, and gets a ranking:
+ *
+ *   oneiro_engine *engine = NULL;
+ *   oneiro_recommender *user = NULL;
+ *   oneiro_ranking *best = NULL;
+ *   oneiro_error *error = NULL;
+ *   const char *seen[] = {"tt1375666", "tt0468569"};
+ *   if (oneiro_engine_open("models/demo", NULL, &engine, &error) == ONEIRO_OK &&
+ *       oneiro_recommender_new(engine, &user, &error) == ONEIRO_OK &&
+ *       oneiro_recommender_observe(user, seen, 2, &error) == ONEIRO_OK &&
+ *       oneiro_recommender_recommend(user, 10, NULL, NULL, &best, &error) == ONEIRO_OK) {
+ *     for (size_t i = 0; i < oneiro_ranking_len(best); i++) {
+ *       printf("%u  %.4f\n", (unsigned)oneiro_ranking_items(best)[i], oneiro_ranking_scores(best)[i]);
+ *     }
+ *   } else {
+ *     fprintf(stderr, "%s\n", oneiro_error_message(error));
+ *   }
+ *   oneiro_error_free(error);
+ *   oneiro_ranking_free(best);
+ *   oneiro_recommender_free(user);
+ *   oneiro_engine_free(engine);
+ *
+ * Linking
+ *   Shared:  cc app.c -loneiro. The loader looks for liboneiro.so.0 on Linux, @rpath/liboneiro.0.dylib on Apple
+ *            systems, oneiro.dll on Windows, liboneiro.so on Android: install the library under that name too.
+ *   Static:  cc app.c -DONEIRO_STATIC liboneiro.a -lpthread -ldl -lm on Linux; cargo rustc -- --print
+ *            native-static-libs lists the system's libraries for other platforms.
+ *   ONNX Runtime is never linked but loaded when the first engine opens: from oneiro_runtime_load, else from where
+ *   ORT_DYLIB_PATH says (the library, or its folder), else from beside this library or the program.
+ *
+ * Ownership
+ *   A pointer is borrowed for the call, borrowed until something is freed, or yours; the comments say which. The
+ *   library never frees your memory, never returns memory for free(), and keeps nothing past the call unless the
+ *   comment says so. What is made from a handle keeps what it needs, so handles may be freed in any order.
+ *
+ * Errors
+ *   A fallible function returns ONEIRO_OK or what went wrong, and then writes an error object to its last parameter,
+ *   unless that is NULL. Errors are written on failure only and are yours; other outputs are written on success only.
+ *   Where a pointer is NULL that must not be, the function fails with ONEIRO_INVALID_ARGUMENT (or, if it cannot fail,
+ *   returns 0 or NULL). Any fallible function may also fail with ONEIRO_OUT_OF_MEMORY and ONEIRO_INTERNAL.
+ *
+ * Text
+ *   UTF-8 everywhere, paths too. In: NUL-terminated, checked. Out: NUL-terminated, valid.
+ *
+ * Structs
+ *   Structs that begin with their size may grow at their end. Fill them with their _init function, which takes the
+ *   size that you were compiled with, and change what you want. In an array of them all have the same size.
+ *
+ * Threads
+ *   const X * may be used by any number of threads at once; X * only by one, with no other call on it.
+ *
+ *   | object                           | share between threads                       | free                         |
+ *   |----------------------------------|---------------------------------------------|------------------------------|
+ *   | engine, bundle                   | yes; runs of one network take turns         | when no call is running on   |
+ *   |                                  |                                             | it; live recommenders keep   |
+ *   |                                  |                                             | what they need               |
+ *   | recommender, parts               | no; may move between threads                | when no call is running on it|
+ *   | ranking, history, text, texts,   | yes                                         | once, any thread             |
+ *   | items, point, memory, error      |                                             |                              |
+ *   | cancel                           | yes, every function                         | any time, by each owner      |
+ *   | options, filter and such structs | the caller's memory                         | by the caller                |
+ *
+ *   Calls block. Callbacks run on the calling thread and never after the function returns; they must not unwind,
+ *   longjmp, or use the same recommender. Only the log callback may come from any thread.
+ *
+ * Versions
+ *   Functions, codes and fields may be added: that raises ONEIRO_ABI_MINOR. Anything else raises ONEIRO_ABI_MAJOR.
+ *   Numbers in the header never change their meaning; treat a status that you do not know as a failure.
+ */
+#ifndef ONEIRO_H
+#define ONEIRO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* This header's version of the library, and of its ABI (as oneiro_abi_version gives it). */
+#define ONEIRO_VERSION_MAJOR 0
+#define ONEIRO_VERSION_MINOR 1
+#define ONEIRO_VERSION_PATCH 0
+#define ONEIRO_VERSION "0.1.0"
+#define ONEIRO_ABI_MAJOR 0
+#define ONEIRO_ABI_MINOR 1
+#define ONEIRO_ABI_VERSION ((uint32_t)ONEIRO_ABI_MAJOR << 16 | (uint32_t)ONEIRO_ABI_MINOR)
+
+#if defined(_WIN32) && !defined(ONEIRO_STATIC)
+#define ONEIRO_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#define ONEIRO_API __attribute__((visibility("default")))
+#else
+#define ONEIRO_API
+#endif
+
+/* Stands for an integer that is not there: an item without a value, an event without a time. */
+#define ONEIRO_NO_VALUE INT64_MIN
+
+/* ONNX Runtime's own table of functions, from its header. */
+struct OrtApiBase;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Status and error -------------------------------------------------------------------------- */
+
+/** The call did what it should. */
+#define ONEIRO_OK 0
+
+/** The caller's mistake; the message names the parameter. */
+#define ONEIRO_INVALID_ARGUMENT 1
+
+/** No such item, id or title, or a title that fits several items. */
+#define ONEIRO_UNKNOWN_ITEM 2
+
+/** The bundle carries no such network, table or attribute. */
+#define ONEIRO_UNSUPPORTED 3
+
+/** The prompt exceeds the model's context. */
+#define ONEIRO_TOO_LONG 4
+
+/** A file could not be read. */
+#define ONEIRO_IO 10
+
+/** The bundle is damaged or wrong; the message says where. */
+#define ONEIRO_BAD_BUNDLE 11
+
+/** The bundle needs a newer version of the library. */
+#define ONEIRO_BUNDLE_VERSION 12
+
+/** ONNX Runtime is missing or failed; the message says what was tried. */
+#define ONEIRO_RUNTIME 20
+
+/** Not enough memory. */
+#define ONEIRO_OUT_OF_MEMORY 21
+
+/** Stopped by an oneiro_cancel or by a callback. */
+#define ONEIRO_CANCELLED 30
+
+/** A bug of the library; the handle of that call may then only be freed. */
+#define ONEIRO_INTERNAL 99
+
+/** What went wrong, as a code and as words. Yours; free with oneiro_error_free. */
+typedef struct oneiro_error oneiro_error;
+
+/** 0 (`ONEIRO_OK`) or what went wrong. Codes are never renumbered; treat one you do not know as a failure. */
+typedef int32_t oneiro_status;
+
+/**
+ * The same code that the function returned; ONEIRO_OK for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API oneiro_status oneiro_error_status(const oneiro_error *error);
+
+/**
+ * What went wrong, in English, for a log or a developer; an empty string for NULL.
+ *
+ * Returns: borrowed until `error` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const char *oneiro_error_message(const oneiro_error *error);
+
+/** Frees an error. NULL is nothing. */
+ONEIRO_API void oneiro_error_free(oneiro_error *error);
+
+/* ---- Version and ONNX Runtime ------------------------------------------------------------------ */
+
+/**
+ * The library's version, as in ONEIRO_VERSION.
+ *
+ * Returns: borrowed for ever.
+ * Threads: any number at once.
+ */
+ONEIRO_API const char *oneiro_version(void);
+
+/**
+ * The library's ABI, major << 16 | minor. It fits a program that was compiled with this header if its major is
+ * ONEIRO_ABI_MAJOR and its minor at least ONEIRO_ABI_MINOR; a wrapper checks that when it loads the library.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API
+uint32_t oneiro_abi_version(void);
+
+/**
+ * Loads ONNX Runtime from `path`: the library, or a folder that holds it. Needed only if it lies neither where
+ * ORT_DYLIB_PATH says nor beside this library or the program; otherwise the first engine loads it. The first success
+ * is final for the process; the same file again does nothing.
+ *
+ * path:    borrowed for the call.
+ * Errors:  ONEIRO_RUNTIME (the message lists what was tried; another call may succeed), ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_runtime_load(const char *path,
+                                  oneiro_error **error);
+
+/**
+ * Uses the ONNX Runtime that the program has loaded or linked itself.
+ *
+ * base:    what its OrtGetApiBase() returned; that library must stay loaded for ever.
+ * Errors:  ONEIRO_RUNTIME (too old, or another one is in use), ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_runtime_load_api(const struct OrtApiBase *base,
+                                      oneiro_error **error);
+
+/**
+ * The file that ONNX Runtime was loaded from; NULL before that, or if the program supplied it.
+ *
+ * Returns: borrowed for ever.
+ * Threads: any number at once.
+ */
+ONEIRO_API const char *oneiro_runtime_path(void);
+
+/* ---- Log --------------------------------------------------------------------------------------- */
+
+/** Nothing. */
+#define ONEIRO_LOG_OFF 0
+
+/** A bug of the library. */
+#define ONEIRO_LOG_ERROR 1
+
+/** Something that the program should know of. */
+#define ONEIRO_LOG_WARN 2
+
+/** What happens once: libraries and bundles that are opened. */
+#define ONEIRO_LOG_INFO 3
+
+/** What happens in a call; may name items and titles. */
+#define ONEIRO_LOG_DEBUG 4
+
+/** Everything. */
+#define ONEIRO_LOG_TRACE 5
+
+/**
+ * Takes one message of a level (ONEIRO_LOG_ERROR and up). The message is borrowed for the call. The one callback that
+ * may come from any thread; it must not unwind or longjmp, and should return soon.
+ */
+typedef void (*oneiro_log_fn)(void *user_data, int32_t level, const char *message);
+
+/**
+ * Sends messages up to `level` to `callback`; NULL or ONEIRO_LOG_OFF stops that. The library is silent otherwise.
+ * Histories and titles never occur above ONEIRO_LOG_DEBUG.
+ *
+ * callback, user_data: kept until the next oneiro_log_set returns; a message that is under way on another thread may
+ *          still arrive shortly after that, so let user_data live as long as the process.
+ * Errors:  ONEIRO_INVALID_ARGUMENT (an unknown level; a logger of the program's own Rust code is in the way).
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_log_set(oneiro_log_fn callback,
+                             void *user_data,
+                             int32_t level,
+                             oneiro_error **error);
+
+/* ---- Cancel ------------------------------------------------------------------------------------ */
+
+/**
+ * A request to stop, for any number of calls. Reference-counted; every function takes it from any thread, before,
+ * during and after the call that it stops. A request is not taken back: make a new object for the next call.
+ */
+typedef struct oneiro_cancel oneiro_cancel;
+
+/**
+ * A new object with one owner. Nobody has asked to stop yet.
+ *
+ * out:     yours; free with oneiro_cancel_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ */
+ONEIRO_API oneiro_status oneiro_cancel_new(oneiro_cancel **out, oneiro_error **error);
+
+/**
+ * Adds an owner, who calls oneiro_cancel_free too. NULL is nothing.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API void oneiro_cancel_retain(const oneiro_cancel *cancel);
+
+/**
+ * Stops every call that was given this object, now and later: each returns ONEIRO_CANCELLED, and its handles stay
+ * usable. A second request does nothing. NULL is nothing.
+ *
+ * Threads: any number at once, also while the call is running.
+ */
+ONEIRO_API
+void oneiro_cancel_request(const oneiro_cancel *cancel);
+
+/**
+ * 1 if somebody has asked to stop, 0 if not or for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API int32_t oneiro_cancel_is_requested(const oneiro_cancel *cancel);
+
+/**
+ * Gives up one ownership; the last frees the object. A call that it was given to is not stopped. NULL is nothing.
+ *
+ * Threads: any number at once, also while a call that it was given to is running.
+ */
+ONEIRO_API
+void oneiro_cancel_free(oneiro_cancel *cancel);
+
+/* ---- Results: text, lists, vectors ------------------------------------------------------------- */
+
+/** A list of items. Yours; free with oneiro_items_free. */
+typedef struct oneiro_items oneiro_items;
+
+/** A vector that rows are scored against. Yours; free with oneiro_point_free. */
+typedef struct oneiro_point oneiro_point;
+
+/** One string. Yours; free with oneiro_text_free. */
+typedef struct oneiro_text oneiro_text;
+
+/** A list of strings. Yours; free with oneiro_texts_free. */
+typedef struct oneiro_texts oneiro_texts;
+
+/**
+ * The string, UTF-8 and NUL-terminated; NULL for NULL.
+ *
+ * Returns: borrowed until `text` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const char *oneiro_text_utf8(const oneiro_text *text);
+
+/** Frees a text. NULL is nothing. */
+ONEIRO_API void oneiro_text_free(oneiro_text *text);
+
+/**
+ * How many strings there are; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_texts_len(const oneiro_texts *texts);
+
+/**
+ * The string at `index`, UTF-8 and NUL-terminated; NULL at the end of the list and beyond.
+ *
+ * Returns: borrowed until `texts` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const char *oneiro_texts_utf8(const oneiro_texts *texts, size_t index);
+
+/** Frees a list of strings. NULL is nothing. */
+ONEIRO_API void oneiro_texts_free(oneiro_texts *texts);
+
+/**
+ * How many items there are; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_items_len(const oneiro_items *items);
+
+/**
+ * The items, oneiro_items_len of them; NULL if there are none.
+ *
+ * Returns: borrowed until `items` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const uint32_t *oneiro_items_values(const oneiro_items *items);
+
+/** Frees a list of items. NULL is nothing. */
+ONEIRO_API void oneiro_items_free(oneiro_items *items);
+
+/**
+ * How many numbers it has; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_point_width(const oneiro_point *point);
+
+/**
+ * The numbers, oneiro_point_width of them; NULL for NULL.
+ *
+ * Returns: borrowed until `point` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const float *oneiro_point_values(const oneiro_point *point);
+
+/** Frees a vector. NULL is nothing. */
+ONEIRO_API void oneiro_point_free(oneiro_point *point);
+
+/* ---- Parts: where a bundle's files are --------------------------------------------------------- */
+
+/**
+ * A bundle's files, named one by one, for bundles that are no folder: assets inside an archive, bytes in memory.
+ * Yours; free with oneiro_parts_free, at any time after the bundle is open.
+ */
+typedef struct oneiro_parts oneiro_parts;
+
+/**
+ * No files yet: add manifest.json and every file that it names.
+ *
+ * folder:  borrowed for the call; where to look for files that are not added; NULL if all of them are.
+ * out:     yours; free with oneiro_parts_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ */
+ONEIRO_API
+oneiro_status oneiro_parts_new(const char *folder,
+                               oneiro_parts **out,
+                               oneiro_error **error);
+
+/**
+ * Adds the file `name` of the bundle, which lies at `path`.
+ *
+ * name, path: borrowed for the call. The file is opened now and must not shrink or change while it is in use.
+ * Errors:  ONEIRO_IO, ONEIRO_INVALID_ARGUMENT (the name was added before).
+ * Threads: alone on these parts.
+ */
+ONEIRO_API
+oneiro_status oneiro_parts_add_file(oneiro_parts *parts,
+                                    const char *name,
+                                    const char *path,
+                                    oneiro_error **error);
+
+/**
+ * Adds the file `name` of the bundle as `length` bytes from `offset` of an open file, such as an Android asset.
+ * At an offset that is not a multiple of 8 the bytes are copied; at any other they are mapped. Not on Windows.
+ *
+ * descriptor: duplicated; yours to close, and its position stays where it is.
+ * Errors:  ONEIRO_IO (not an open file), ONEIRO_INVALID_ARGUMENT (the name was added before), ONEIRO_UNSUPPORTED.
+ * Threads: alone on these parts.
+ */
+ONEIRO_API
+oneiro_status oneiro_parts_add_descriptor(oneiro_parts *parts,
+                                          const char *name,
+                                          int32_t descriptor,
+                                          uint64_t offset,
+                                          uint64_t length,
+                                          oneiro_error **error);
+
+/**
+ * Adds the file `name` of the bundle as bytes in memory.
+ *
+ * bytes:   borrowed until every bundle, engine and recommender made from these parts is freed, and the parts too;
+ *          its address must be a multiple of 8.
+ * Errors:  ONEIRO_INVALID_ARGUMENT (the name was added before, the address).
+ * Threads: alone on these parts.
+ */
+ONEIRO_API
+oneiro_status oneiro_parts_add_bytes(oneiro_parts *parts,
+                                     const char *name,
+                                     const void *bytes,
+                                     size_t length,
+                                     oneiro_error **error);
+
+/**
+ * Has the files copied to private memory when the bundle is opened instead of mapped: slower and larger, but safe if
+ * somebody may truncate them, which kills a process that maps them.
+ *
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on these parts.
+ */
+ONEIRO_API
+oneiro_status oneiro_parts_copy_files(oneiro_parts *parts,
+                                      oneiro_error **error);
+
+/** Frees parts. Bundles made from them live on. NULL is nothing. */
+ONEIRO_API void oneiro_parts_free(oneiro_parts *parts);
+
+/* ---- Bundle ------------------------------------------------------------------------------------ */
+
+/** A catalog and its networks, mapped and checked, not yet running. Yours; free with oneiro_bundle_free. */
+typedef struct oneiro_bundle oneiro_bundle;
+
+/** Told how many of all bytes are done. 0 to go on; anything else stops the call. Must not unwind or longjmp. */
+typedef int32_t (*oneiro_progress_fn)(void *user_data, uint64_t done_bytes, uint64_t total_bytes);
+
+/**
+ * Opens the bundle in a folder: the manifest, and the header of every file that it names.
+ *
+ * path:    borrowed for the call. The files must not shrink or change while anything made from them lives.
+ * out:     yours; free with oneiro_bundle_free.
+ * Errors:  ONEIRO_IO, ONEIRO_BAD_BUNDLE, ONEIRO_BUNDLE_VERSION, ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_bundle_open(const char *path,
+                                 oneiro_bundle **out,
+                                 oneiro_error **error);
+
+/**
+ * Opens the bundle in files named one by one.
+ *
+ * parts:   borrowed for the call; bytes added to them are borrowed for longer, see oneiro_parts_add_bytes.
+ * out:     yours; free with oneiro_bundle_free.
+ * Errors:  as oneiro_bundle_open.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_bundle_open_parts(const oneiro_parts *parts,
+                                       oneiro_bundle **out,
+                                       oneiro_error **error);
+
+/**
+ * Reads everything: each file's digest, each string, each order, each number, each graph's structure. Opening checks
+ * what it can without that.
+ *
+ * cancel:  borrowed for the call; NULL if nobody will stop it.
+ * progress, user_data: borrowed for the call, on this thread; NULL for none.
+ * Errors:  ONEIRO_BAD_BUNDLE (the first defect), ONEIRO_CANCELLED, ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_bundle_verify(const oneiro_bundle *bundle,
+                                   const oneiro_cancel *cancel,
+                                   oneiro_progress_fn progress,
+                                   void *user_data,
+                                   oneiro_error **error);
+
+/**
+ * The bundle's name in its manifest.
+ *
+ * out:     yours; free with oneiro_text_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_bundle_name(const oneiro_bundle *bundle,
+                                 oneiro_text **out,
+                                 oneiro_error **error);
+
+/** Frees a bundle. Engines made from it live on. NULL is nothing. */
+ONEIRO_API void oneiro_bundle_free(oneiro_bundle *bundle);
+
+/* ---- Engine ------------------------------------------------------------------------------------ */
+
+/** The processor computes. */
+#define ONEIRO_PROVIDER_CPU 0
+
+/** The bundle says whether weights are prepacked. */
+#define ONEIRO_PREPACK_BUNDLE 0
+
+/** Small weights are prepacked, large ones stay mapped. */
+#define ONEIRO_PREPACK_AUTO 1
+
+/** Weights are copied to private memory in the order that computes fastest. */
+#define ONEIRO_PREPACK_ON 2
+
+/** Weights stay mapped. */
+#define ONEIRO_PREPACK_OFF 3
+
+/** A bundle with its graphs, ready to recommend, shared by every user. Yours; free with oneiro_engine_free. */
+typedef struct oneiro_engine oneiro_engine;
+
+/** Where an engine's memory is, part by part, at one moment. Yours; free with oneiro_memory_free. */
+typedef struct oneiro_memory oneiro_memory;
+
+/** How one graph runs. Fill it with oneiro_graph_options_init first. Yours; borrowed for the call. */
+typedef struct oneiro_graph_options {
+  /** sizeof(oneiro_graph_options). */
+  size_t size;
+  /** The graph's name in the manifest. */
+  const char *name;
+  /** Threads that share one run; 1 by default, at least 1. */
+  size_t threads;
+  /** 1: waiting threads spin, which wakes them sooner and burns a core; 0 by default. */
+  int32_t spinning;
+  /** ONEIRO_PROVIDER_…; the processor by default. */
+  int32_t provider;
+  /** ONEIRO_PREPACK_…; as the bundle says by default. */
+  int32_t prepack;
+  /** Must be 0; for a field to come. */
+  int32_t reserved;
+} oneiro_graph_options;
+
+/** How an engine runs its graphs. Fill it with oneiro_engine_options_init first. Yours; borrowed for the call. */
+typedef struct oneiro_engine_options {
+  /** sizeof(oneiro_engine_options). */
+  size_t size;
+  /**
+   * Threads that share one run; 1 by default, at least 1. This and the next three are for every graph that `graphs`
+   * does not name.
+   */
+  size_t threads;
+  /** 1: waiting threads spin, which wakes them sooner and burns a core; 0 by default. */
+  int32_t spinning;
+  /** ONEIRO_PROVIDER_…; the processor by default. */
+  int32_t provider;
+  /** ONEIRO_PREPACK_…; as the bundle says by default. */
+  int32_t prepack;
+  /** Must be 0; for a field to come. */
+  int32_t reserved;
+  /** Options of single graphs, `graph_count` of them, one after the other; NULL if 0. */
+  const oneiro_graph_options *graphs;
+  /** How many graphs have options of their own; 0 by default. */
+  size_t graph_count;
+} oneiro_engine_options;
+
+/** Fills `options` with defaults; `size` is sizeof(oneiro_graph_options). NULL is nothing. */
+ONEIRO_API void oneiro_graph_options_init(oneiro_graph_options *options, size_t size);
+
+/** Fills `options` with defaults; `size` is sizeof(oneiro_engine_options). NULL is nothing. */
+ONEIRO_API void oneiro_engine_options_init(oneiro_engine_options *options, size_t size);
+
+/**
+ * Opens the bundle in a folder and makes its graphs ready to run. Loads ONNX Runtime if that has not happened.
+ *
+ * path:    borrowed for the call. The files must not shrink or change while anything made from them lives.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_engine_free.
+ * Errors:  ONEIRO_IO, ONEIRO_BAD_BUNDLE, ONEIRO_BUNDLE_VERSION, ONEIRO_RUNTIME, ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_open(const char *path,
+                                 const oneiro_engine_options *options,
+                                 oneiro_engine **out,
+                                 oneiro_error **error);
+
+/**
+ * Makes the graphs of an open bundle ready to run. Loads ONNX Runtime if that has not happened.
+ *
+ * bundle:  borrowed for the call; the engine keeps what it needs.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_engine_free.
+ * Errors:  ONEIRO_BAD_BUNDLE, ONEIRO_RUNTIME, ONEIRO_INVALID_ARGUMENT (the options name an unknown graph).
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_open_bundle(const oneiro_bundle *bundle,
+                                        const oneiro_engine_options *options,
+                                        oneiro_engine **out,
+                                        oneiro_error **error);
+
+/**
+ * Frees an engine. Recommenders made from it live on. Not while a call that was given this engine is running.
+ * NULL is nothing.
+ */
+ONEIRO_API
+void oneiro_engine_free(oneiro_engine *engine);
+
+/**
+ * Where the engine's memory is now.
+ *
+ * out:     yours; free with oneiro_memory_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_memory(const oneiro_engine *engine,
+                                   oneiro_memory **out,
+                                   oneiro_error **error);
+
+/**
+ * How many parts the bundle has; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_memory_len(const oneiro_memory *memory);
+
+/**
+ * The name of the part at `index`; NULL at the end of the list and beyond.
+ *
+ * Returns: borrowed until `memory` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const char *oneiro_memory_name(const oneiro_memory *memory, size_t index);
+
+/**
+ * Bytes of the part at `index` that are pages of its file: shared between processes, given back under pressure.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API
+size_t oneiro_memory_mapped_bytes(const oneiro_memory *memory,
+                                  size_t index);
+
+/**
+ * Bytes of the part at `index` that are copies in this process: files that were not mapped, prepacked weights.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API
+size_t oneiro_memory_private_bytes(const oneiro_memory *memory,
+                                   size_t index);
+
+/**
+ * Bytes that were computed from the part at `index` and can be dropped.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_memory_cached_bytes(const oneiro_memory *memory, size_t index);
+
+/** Frees the account. NULL is nothing. */
+ONEIRO_API void oneiro_memory_free(oneiro_memory *memory);
+
+/* ---- Catalog: what an engine knows of its items ------------------------------------------------ */
+
+/** Any number of names per item, such as genres. */
+#define ONEIRO_ATTRIBUTE_TAGS 1
+
+/** One whole number per item, or none. */
+#define ONEIRO_ATTRIBUTE_INTEGER 2
+
+/**
+ * How many items the catalog has; they are numbered from 0. 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_engine_item_count(const oneiro_engine *engine);
+
+/**
+ * The app's own id of an item.
+ *
+ * out:     yours; free with oneiro_text_free.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_BAD_BUNDLE, ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_item_id(const oneiro_engine *engine,
+                                    uint32_t item,
+                                    oneiro_text **out,
+                                    oneiro_error **error);
+
+/**
+ * The title of an item as a person should see it.
+ *
+ * out:     yours; free with oneiro_text_free.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (the bundle has no titles), ONEIRO_BAD_BUNDLE,
+ *          ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_item_title(const oneiro_engine *engine,
+                                       uint32_t item,
+                                       oneiro_text **out,
+                                       oneiro_error **error);
+
+/**
+ * How often an item occurs in the training data.
+ *
+ * out:     written on success.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (the bundle has no counts), ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_item_popularity(const oneiro_engine *engine,
+                                            uint32_t item,
+                                            uint32_t *out,
+                                            oneiro_error **error);
+
+/**
+ * The tags of an item, of an attribute of the kind ONEIRO_ATTRIBUTE_TAGS.
+ *
+ * attribute: borrowed for the call.
+ * out:     yours; free with oneiro_texts_free.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such attribute), ONEIRO_INVALID_ARGUMENT (of another kind),
+ *          ONEIRO_BAD_BUNDLE.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_item_tags(const oneiro_engine *engine,
+                                      uint32_t item,
+                                      const char *attribute,
+                                      oneiro_texts **out,
+                                      oneiro_error **error);
+
+/**
+ * The integer of an item, of an attribute of the kind ONEIRO_ATTRIBUTE_INTEGER; ONEIRO_NO_VALUE if it has none.
+ *
+ * attribute: borrowed for the call.
+ * out:     written on success.
+ * Errors:  as oneiro_engine_item_tags.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_item_integer(const oneiro_engine *engine,
+                                         uint32_t item,
+                                         const char *attribute,
+                                         int64_t *out,
+                                         oneiro_error **error);
+
+/**
+ * The names of the catalog's attributes.
+ *
+ * out:     yours; free with oneiro_texts_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_attributes(const oneiro_engine *engine,
+                                       oneiro_texts **out,
+                                       oneiro_error **error);
+
+/**
+ * The kind of an attribute, ONEIRO_ATTRIBUTE_….
+ *
+ * attribute: borrowed for the call.
+ * out:     written on success.
+ * Errors:  ONEIRO_UNSUPPORTED (no such attribute), ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_attribute_kind(const oneiro_engine *engine,
+                                           const char *attribute,
+                                           int32_t *out,
+                                           oneiro_error **error);
+
+/**
+ * The item with an id.
+ *
+ * id:      borrowed for the call.
+ * out:     written on success.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_BAD_BUNDLE, ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_find_item(const oneiro_engine *engine,
+                                      const char *id,
+                                      uint32_t *out,
+                                      oneiro_error **error);
+
+/**
+ * The items whose title a text means, the most popular first; none is no error. Case, accents, punctuation and
+ * articles do not matter; without a year every year's title is found, and then titles that begin so.
+ *
+ * title:   borrowed for the call.
+ * out:     yours; free with oneiro_items_free.
+ * Errors:  ONEIRO_UNSUPPORTED (the bundle has no titles), ONEIRO_BAD_BUNDLE, ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_find_title(const oneiro_engine *engine,
+                                       const char *title,
+                                       oneiro_items **out,
+                                       oneiro_error **error);
+
+/**
+ * The one item that a text means: its id, or else its title as in oneiro_engine_find_title.
+ *
+ * id_or_title: borrowed for the call.
+ * out:     written on success.
+ * Errors:  ONEIRO_UNKNOWN_ITEM (none; or several, which the message lists), ONEIRO_BAD_BUNDLE,
+ *          ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
+                                    const char *id_or_title,
+                                    uint32_t *out,
+                                    oneiro_error **error);
+
+/* ---- Ranking ----------------------------------------------------------------------------------- */
+
+/** Put there by its count in the training data. */
+#define ONEIRO_ORIGIN_POPULARITY 1
+
+/** Put there by its row's score against the state of an encoder. */
+#define ONEIRO_ORIGIN_ENCODER 2
+
+/** Put there by its row's score against the row of another item. */
+#define ONEIRO_ORIGIN_SIMILAR 3
+
+/**
+ * Items with scores and origins, best first. Scores of one ranking can be compared with each other. Yours; free with
+ * oneiro_ranking_free.
+ */
+typedef struct oneiro_ranking oneiro_ranking;
+
+/**
+ * How many items there are; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_ranking_len(const oneiro_ranking *ranking);
+
+/**
+ * The items, best first, oneiro_ranking_len of them; NULL if there are none.
+ *
+ * Returns: borrowed until `ranking` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const uint32_t *oneiro_ranking_items(const oneiro_ranking *ranking);
+
+/**
+ * Their scores, never rising, never NaN, oneiro_ranking_len of them; NULL if there are none.
+ *
+ * Returns: borrowed until `ranking` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const float *oneiro_ranking_scores(const oneiro_ranking *ranking);
+
+/**
+ * What put each of them there, ONEIRO_ORIGIN_…, oneiro_ranking_len of them; NULL if there are none. Versions to come
+ * may add origins.
+ *
+ * Returns: borrowed until `ranking` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+const int32_t *oneiro_ranking_origins(const oneiro_ranking *ranking);
+
+/**
+ * How many steps the work had; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_ranking_stage_count(const oneiro_ranking *ranking);
+
+/**
+ * What the step at `index` did, for example `encode sasrec`; NULL at the end of the list and beyond.
+ *
+ * Returns: borrowed until `ranking` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+const char *oneiro_ranking_stage_name(const oneiro_ranking *ranking,
+                                      size_t index);
+
+/**
+ * How many items were left after the step at `index`.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_ranking_stage_items(const oneiro_ranking *ranking, size_t index);
+
+/**
+ * How long the step at `index` took, in milliseconds.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API double oneiro_ranking_stage_ms(const oneiro_ranking *ranking, size_t index);
+
+/** Frees a ranking. NULL is nothing. */
+ONEIRO_API void oneiro_ranking_free(oneiro_ranking *ranking);
+
+/* ---- Filter and call options ------------------------------------------------------------------- */
+
+/** Only items with at least one of the condition's tags; none at all if it has no tags. */
+#define ONEIRO_WITH_ANY_TAG 1
+
+/** No item with one of the condition's tags. */
+#define ONEIRO_WITHOUT_TAGS 2
+
+/** Only items whose integer lies between the condition's least and greatest, both included. */
+#define ONEIRO_BETWEEN 3
+
+/** Whether items of the history may come again is the bundle's choice. */
+#define ONEIRO_SEEN_BUNDLE 0
+
+/** Items of the history do not come again. */
+#define ONEIRO_SEEN_EXCLUDE 1
+
+/** Items of the history may come again. */
+#define ONEIRO_SEEN_ALLOW 2
+
+/**
+ * What must be true of an item's attribute. Fill it with oneiro_condition_init first, then set `kind`. Yours;
+ * borrowed for the call, with all that it points to.
+ */
+typedef struct oneiro_condition {
+  /** sizeof(oneiro_condition). */
+  size_t size;
+  /** The attribute's name in the manifest. */
+  const char *attribute;
+  /** For the kinds with tags: `tag_count` names. */
+  const char *const *tags;
+  /** How many tags there are; 0 by default. */
+  size_t tag_count;
+  /** For ONEIRO_BETWEEN: the smallest value; INT64_MIN by default. */
+  int64_t least;
+  /** For ONEIRO_BETWEEN: the largest value; INT64_MAX by default. */
+  int64_t greatest;
+  /** ONEIRO_WITH_ANY_TAG, ONEIRO_WITHOUT_TAGS or ONEIRO_BETWEEN; 0, which is none of them, by default. */
+  int32_t kind;
+  /** Must be 0; for a field to come. */
+  int32_t reserved;
+} oneiro_condition;
+
+/**
+ * Which items may rank: those that meet everything said here. Fill it with oneiro_filter_init first. Yours; borrowed
+ * for the call, with all that it points to.
+ */
+typedef struct oneiro_filter {
+  /** sizeof(oneiro_filter). */
+  size_t size;
+  /** ONEIRO_SEEN_…; the bundle's choice by default. */
+  int32_t seen;
+  /** 1: only items in `allowed` may rank, none if it is empty; 0 by default. */
+  int32_t only_allowed;
+  /** Items that may not rank. */
+  const uint32_t *excluded;
+  /** How many items are excluded; 0 by default. */
+  size_t excluded_count;
+  /** With `only_allowed`: the items that may rank. */
+  const uint32_t *allowed;
+  /** How many items are allowed; 0 by default, and without `only_allowed`. */
+  size_t allowed_count;
+  /** What must be true of attributes, all of it, one condition after the other. */
+  const oneiro_condition *conditions;
+  /** How many conditions there are; 0 by default. */
+  size_t condition_count;
+} oneiro_filter;
+
+/**
+ * What a single call may be told beside its arguments. Fill it with oneiro_call_options_init first. Yours; borrowed
+ * for the call, with all that it points to.
+ */
+typedef struct oneiro_call_options {
+  /** sizeof(oneiro_call_options). */
+  size_t size;
+  /** Stops the call when requested; NULL, which nobody requests, by default. */
+  const oneiro_cancel *cancel;
+  /** The encoder's name in the manifest; NULL, for the recipe's, by default. */
+  const char *encoder;
+  /** Threads that share the scan over the catalog; 1 by default, at least 1. The result does not depend on it. */
+  size_t threads;
+} oneiro_call_options;
+
+/** Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing. */
+ONEIRO_API void oneiro_condition_init(oneiro_condition *condition, size_t size);
+
+/**
+ * Fills `filter` with defaults, which let every item rank that the bundle lets rank; `size` is sizeof(oneiro_filter).
+ * NULL is nothing.
+ */
+ONEIRO_API
+void oneiro_filter_init(oneiro_filter *filter,
+                        size_t size);
+
+/** Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing. */
+ONEIRO_API void oneiro_call_options_init(oneiro_call_options *options, size_t size);
+
+/* ---- Recommender: one user's history ----------------------------------------------------------- */
+
+/** What was observed, at one moment, oldest first. Yours; free with oneiro_history_free. */
+typedef struct oneiro_history oneiro_history;
+
+/**
+ * One user's history and what was computed from it. Cheap; one thread at a time. Yours; free with
+ * oneiro_recommender_free.
+ */
+typedef struct oneiro_recommender oneiro_recommender;
+
+/** Something the user did with an item. Fill it with oneiro_event_init first. Yours; borrowed for the call. */
+typedef struct oneiro_event {
+  /** sizeof(oneiro_event). */
+  size_t size;
+  /** What was done, in the app's words; NULL, for nothing said, by default. */
+  const char *kind;
+  /** When, in seconds since 1970; ONEIRO_NO_VALUE by default. Kept as given: the order of observation counts. */
+  int64_t time;
+  /** The item's number. */
+  uint32_t item;
+  /** Must be 0; for a field to come. */
+  uint32_t reserved;
+} oneiro_event;
+
+/**
+ * A new user with an empty history.
+ *
+ * engine:  borrowed for the call; the recommender keeps what it needs.
+ * out:     yours; free with oneiro_recommender_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once on one engine.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_new(const oneiro_engine *engine,
+                                     oneiro_recommender **out,
+                                     oneiro_error **error);
+
+/**
+ * Adds items, by their ids, to the end of the history. All of them or, on an error, none.
+ *
+ * ids:     borrowed for the call; `count` strings.
+ * Errors:  ONEIRO_UNKNOWN_ITEM (naming the first id that no item has), ONEIRO_INVALID_ARGUMENT, ONEIRO_BAD_BUNDLE.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_observe(oneiro_recommender *recommender,
+                                         const char *const *ids,
+                                         size_t count,
+                                         oneiro_error **error);
+
+/**
+ * Adds the items whose ids the catalog knows to the end of the history, and gives back the other ids.
+ *
+ * ids:     borrowed for the call; `count` strings.
+ * out_unknown: yours; free with oneiro_texts_free. NULL if you do not want to know.
+ * Errors:  ONEIRO_INVALID_ARGUMENT, ONEIRO_BAD_BUNDLE.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_observe_known(oneiro_recommender *recommender,
+                                               const char *const *ids,
+                                               size_t count,
+                                               oneiro_texts **out_unknown,
+                                               oneiro_error **error);
+
+/**
+ * Adds items, by number, to the end of the history. All of them or, on an error, none.
+ *
+ * items:   borrowed for the call; `count` numbers.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_observe_items(oneiro_recommender *recommender,
+                                               const uint32_t *items,
+                                               size_t count,
+                                               oneiro_error **error);
+
+/** Fills `event` with defaults; `size` is sizeof(oneiro_event). NULL is nothing. */
+ONEIRO_API void oneiro_event_init(oneiro_event *event, size_t size);
+
+/**
+ * Adds events to the end of the history. All of them or, on an error, none.
+ *
+ * events:  borrowed for the call; `count` structs, one after the other.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_observe_events(oneiro_recommender *recommender,
+                                                const oneiro_event *events,
+                                                size_t count,
+                                                oneiro_error **error);
+
+/**
+ * Empties the history.
+ *
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_forget(oneiro_recommender *recommender,
+                                        oneiro_error **error);
+
+/**
+ * Removes every event of an item from the history; none is no error.
+ *
+ * out_removed: how many there were; NULL if you do not want to know.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_forget_item(oneiro_recommender *recommender,
+                                             uint32_t item,
+                                             size_t *out_removed,
+                                             oneiro_error **error);
+
+/** Frees a recommender. NULL is nothing. */
+ONEIRO_API void oneiro_recommender_free(oneiro_recommender *recommender);
+
+/**
+ * What was observed so far.
+ *
+ * out:     yours; free with oneiro_history_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender, or beside others that do not change it.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_history(const oneiro_recommender *recommender,
+                                         oneiro_history **out,
+                                         oneiro_error **error);
+
+/**
+ * How many events there are; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_history_len(const oneiro_history *history);
+
+/**
+ * Their items, oneiro_history_len of them; NULL if there are none.
+ *
+ * Returns: borrowed until `history` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const uint32_t *oneiro_history_items(const oneiro_history *history);
+
+/**
+ * Their times, ONEIRO_NO_VALUE for none, oneiro_history_len of them; NULL if there are none.
+ *
+ * Returns: borrowed until `history` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const int64_t *oneiro_history_times(const oneiro_history *history);
+
+/**
+ * The kind of the event at `index`; NULL if it has none, and at the end of the list and beyond.
+ *
+ * Returns: borrowed until `history` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const char *oneiro_history_kind(const oneiro_history *history, size_t index);
+
+/** Frees a history. NULL is nothing. */
+ONEIRO_API void oneiro_history_free(oneiro_history *history);
+
+/* ---- Recommend, retrieve, similar -------------------------------------------------------------- */
+
+/** The items with the highest counts in the training data; needs no history. */
+#define ONEIRO_BY_POPULARITY 1
+
+/** The rows nearest to the state of a sequence encoder. */
+#define ONEIRO_BY_ENCODER 2
+
+/**
+ * The `count` best items by the bundle's recipe; fewer if the filter leaves fewer. Where there is nothing to go by,
+ * the recipe's way for cold users is taken, and the origins say so.
+ *
+ * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_ranking_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter names a tag that the attribute does not have),
+ *          ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder or attribute), ONEIRO_CANCELLED, ONEIRO_RUNTIME.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_recommend(oneiro_recommender *recommender,
+                                           size_t count,
+                                           const oneiro_filter *filter,
+                                           const oneiro_call_options *options,
+                                           oneiro_ranking **out,
+                                           oneiro_error **error);
+
+/**
+ * The `count` best items in one way, ONEIRO_BY_…; NaN never ranks, ties go to the lower item.
+ *
+ * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_ranking_free.
+ * Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `by`.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_retrieve(oneiro_recommender *recommender,
+                                          int32_t by,
+                                          size_t count,
+                                          const oneiro_filter *filter,
+                                          const oneiro_call_options *options,
+                                          oneiro_ranking **out,
+                                          oneiro_error **error);
+
+/**
+ * The `count` items most like `item`, which is not among them.
+ *
+ * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_ranking_free.
+ * Errors:  as oneiro_recommender_recommend; ONEIRO_UNSUPPORTED also if the bundle has no space for that, or no
+ *          trained row for the item.
+ * Threads: alone on this recommender, or beside others that do not change it.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_similar(const oneiro_recommender *recommender,
+                                         uint32_t item,
+                                         size_t count,
+                                         const oneiro_filter *filter,
+                                         const oneiro_call_options *options,
+                                         oneiro_ranking **out,
+                                         oneiro_error **error);
+
+/**
+ * The encoder's state after the history: computed once, then kept until the history changes.
+ *
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_point_free.
+ * Errors:  ONEIRO_UNSUPPORTED (no such encoder), ONEIRO_CANCELLED, ONEIRO_RUNTIME, ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_state(oneiro_recommender *recommender,
+                                       const oneiro_call_options *options,
+                                       oneiro_point **out,
+                                       oneiro_error **error);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* ONEIRO_H */

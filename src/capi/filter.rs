@@ -1,0 +1,212 @@
+//! Filter and call options
+
+use std::ffi::c_char;
+use std::ptr::null;
+
+use super::cancel::{oneiro_cancel, request_of};
+use super::checks::{array, flag, optional_text, text, texts, unknown};
+use super::growing::{growing, init, read, read_array};
+use crate::bundle::Seen;
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::recommender::CallOptions;
+
+/// Only items with at least one of the condition's tags; none at all if it has no tags.
+pub const ONEIRO_WITH_ANY_TAG: i32 = 1;
+/// No item with one of the condition's tags.
+pub const ONEIRO_WITHOUT_TAGS: i32 = 2;
+/// Only items whose integer lies between the condition's least and greatest, both included.
+pub const ONEIRO_BETWEEN: i32 = 3;
+
+/// What must be true of an item's attribute. Fill it with oneiro_condition_init first, then set `kind`. Yours;
+/// borrowed for the call, with all that it points to.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct oneiro_condition {
+    /// sizeof(oneiro_condition).
+    pub size: usize,
+    /// The attribute's name in the manifest.
+    pub attribute: *const c_char,
+    /// For the kinds with tags: `tag_count` names.
+    pub tags: *const *const c_char,
+    /// How many tags there are; 0 by default.
+    pub tag_count: usize,
+    /// For ONEIRO_BETWEEN: the smallest value; INT64_MIN by default.
+    pub least: i64,
+    /// For ONEIRO_BETWEEN: the largest value; INT64_MAX by default.
+    pub greatest: i64,
+    /// ONEIRO_WITH_ANY_TAG, ONEIRO_WITHOUT_TAGS or ONEIRO_BETWEEN; 0, which is none of them, by default.
+    pub kind: i32,
+    /// Must be 0; for a field to come.
+    pub reserved: i32,
+}
+
+growing!(oneiro_condition { attribute, tags, tag_count, least, greatest, kind, reserved } by default Self {
+    size: size_of::<Self>(),
+    attribute: null(),
+    tags: null(),
+    tag_count: 0,
+    least: i64::MIN,
+    greatest: i64::MAX,
+    kind: 0,
+    reserved: 0,
+});
+
+/// Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_condition_init(condition: *mut oneiro_condition, size: usize) {
+    // SAFETY: the header's promise.
+    unsafe { init(condition, size) }
+}
+
+/// Whether items of the history may come again is the bundle's choice.
+pub const ONEIRO_SEEN_BUNDLE: i32 = 0;
+/// Items of the history do not come again.
+pub const ONEIRO_SEEN_EXCLUDE: i32 = 1;
+/// Items of the history may come again.
+pub const ONEIRO_SEEN_ALLOW: i32 = 2;
+
+/// Which items may rank: those that meet everything said here. Fill it with oneiro_filter_init first. Yours; borrowed
+/// for the call, with all that it points to.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct oneiro_filter {
+    /// sizeof(oneiro_filter).
+    pub size: usize,
+    /// ONEIRO_SEEN_…; the bundle's choice by default.
+    pub seen: i32,
+    /// 1: only items in `allowed` may rank, none if it is empty; 0 by default.
+    pub only_allowed: i32,
+    /// Items that may not rank.
+    pub excluded: *const u32,
+    /// How many items are excluded; 0 by default.
+    pub excluded_count: usize,
+    /// With `only_allowed`: the items that may rank.
+    pub allowed: *const u32,
+    /// How many items are allowed; 0 by default, and without `only_allowed`.
+    pub allowed_count: usize,
+    /// What must be true of attributes, all of it, one condition after the other.
+    pub conditions: *const oneiro_condition,
+    /// How many conditions there are; 0 by default.
+    pub condition_count: usize,
+}
+
+growing!(oneiro_filter {
+    seen, only_allowed, excluded, excluded_count, allowed, allowed_count, conditions, condition_count
+} by default Self {
+    size: size_of::<Self>(),
+    seen: ONEIRO_SEEN_BUNDLE,
+    only_allowed: 0,
+    excluded: null(),
+    excluded_count: 0,
+    allowed: null(),
+    allowed_count: 0,
+    conditions: null(),
+    condition_count: 0,
+});
+
+/// Fills `filter` with defaults, which let every item rank that the bundle lets rank; `size` is sizeof(oneiro_filter).
+/// NULL is nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_filter_init(filter: *mut oneiro_filter, size: usize) {
+    // SAFETY: the header's promise.
+    unsafe { init(filter, size) }
+}
+
+/// # Safety
+/// The header's promise.
+pub(super) unsafe fn filter_of(filter: *const oneiro_filter) -> Result<Filter> {
+    // SAFETY: the caller's promise.
+    let given = unsafe { read(filter, "filter") }?;
+    // SAFETY: the caller's promise.
+    let excluded = unsafe { array(given.excluded, given.excluded_count, "excluded") }?;
+    // SAFETY: the caller's promise.
+    let allowed = unsafe { array(given.allowed, given.allowed_count, "allowed") }?;
+    let mut filter = Filter::new().exclude(excluded.iter().copied());
+    filter = match given.seen {
+        ONEIRO_SEEN_BUNDLE => filter,
+        ONEIRO_SEEN_EXCLUDE => filter.seen(Seen::Exclude),
+        ONEIRO_SEEN_ALLOW => filter.seen(Seen::Allow),
+        other => return Err(unknown("seen", other)),
+    };
+    if flag(given.only_allowed, "only_allowed")? {
+        filter = filter.allow(allowed.iter().copied());
+    } else if !allowed.is_empty() {
+        return Err(Error::argument(
+            "allowed",
+            "has items, and only_allowed is 0",
+        ));
+    }
+    // SAFETY: the caller's promise.
+    for condition in unsafe { read_array(given.conditions, given.condition_count, "conditions") }? {
+        // SAFETY: the caller's promise.
+        filter = unsafe { with_condition(filter, &condition) }?;
+    }
+    Ok(filter)
+}
+
+/// # Safety
+/// The header's promise.
+unsafe fn with_condition(filter: Filter, condition: &oneiro_condition) -> Result<Filter> {
+    // SAFETY: the caller's promise.
+    let attribute = unsafe { text(condition.attribute, "attribute") }?;
+    // SAFETY: the caller's promise.
+    let tags = unsafe { texts(condition.tags, condition.tag_count, "tags") }?;
+    if condition.reserved != 0 {
+        return Err(unknown("reserved", condition.reserved));
+    }
+    match condition.kind {
+        ONEIRO_WITH_ANY_TAG => Ok(filter.with_any_tag(attribute, tags)),
+        ONEIRO_WITHOUT_TAGS => Ok(tags
+            .into_iter()
+            .fold(filter, |filter, tag| filter.without_tag(attribute, tag))),
+        ONEIRO_BETWEEN if !tags.is_empty() => {
+            Err(Error::argument("tags", "are for the kinds with tags"))
+        }
+        ONEIRO_BETWEEN => Ok(filter.between(attribute, condition.least..=condition.greatest)),
+        other => Err(unknown("kind", other)),
+    }
+}
+
+/// What a single call may be told beside its arguments. Fill it with oneiro_call_options_init first. Yours; borrowed
+/// for the call, with all that it points to.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct oneiro_call_options {
+    /// sizeof(oneiro_call_options).
+    pub size: usize,
+    /// Stops the call when requested; NULL, which nobody requests, by default.
+    pub cancel: *const oneiro_cancel,
+    /// The encoder's name in the manifest; NULL, for the recipe's, by default.
+    pub encoder: *const c_char,
+    /// Threads that share the scan over the catalog; 1 by default, at least 1. The result does not depend on it.
+    pub threads: usize,
+}
+
+growing!(oneiro_call_options { cancel, encoder, threads } by default Self {
+    size: size_of::<Self>(),
+    cancel: null(),
+    encoder: null(),
+    threads: 1,
+});
+
+/// Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_call_options_init(options: *mut oneiro_call_options, size: usize) {
+    // SAFETY: the header's promise.
+    unsafe { init(options, size) }
+}
+
+/// # Safety
+/// The header's promise.
+pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Result<CallOptions> {
+    // SAFETY: the caller's promise.
+    let given = unsafe { read(options, "options") }?;
+    Ok(CallOptions {
+        // SAFETY: the caller's promise.
+        cancel: unsafe { request_of(given.cancel) },
+        threads: given.threads,
+        // SAFETY: the caller's promise.
+        encoder: unsafe { optional_text(given.encoder, "encoder") }?.map(Into::into),
+    })
+}

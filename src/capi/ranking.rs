@@ -1,0 +1,162 @@
+//! Ranking
+
+use std::ffi::{CString, c_char};
+use std::ptr::null;
+
+use super::boundary::{Guarded, ask, free, hand_out, handle};
+use super::checks::c_string;
+use super::text::start;
+use crate::ranking::{Origin, Ranking};
+
+/// Put there by its count in the training data.
+pub const ONEIRO_ORIGIN_POPULARITY: i32 = 1;
+/// Put there by its row's score against the state of an encoder.
+pub const ONEIRO_ORIGIN_ENCODER: i32 = 2;
+/// Put there by its row's score against the row of another item.
+pub const ONEIRO_ORIGIN_SIMILAR: i32 = 3;
+
+/// Items with scores and origins, best first. Scores of one ranking can be compared with each other. Yours; free with
+/// oneiro_ranking_free.
+pub struct oneiro_ranking(Guarded<Columns>);
+handle!(oneiro_ranking holds Columns as "ranking");
+
+/// A ranking, laid out as C reads it.
+pub struct Columns {
+    items: Vec<u32>,
+    scores: Vec<f32>,
+    origins: Vec<i32>,
+    stages: Vec<Stage>,
+}
+
+struct Stage {
+    name: CString,
+    items: usize,
+    ms: f64,
+}
+
+pub(super) fn hand_out_ranking(ranking: &Ranking) -> *mut oneiro_ranking {
+    let stages = ranking.stages().iter().map(|stage| Stage {
+        name: c_string(&stage.name),
+        items: stage.items,
+        ms: stage.time.as_secs_f64() * 1e3,
+    });
+    hand_out(Columns {
+        items: ranking.items().into(),
+        scores: ranking.scores().into(),
+        origins: ranking.origins().iter().copied().map(origin_of).collect(),
+        stages: stages.collect(),
+    })
+}
+
+fn origin_of(origin: Origin) -> i32 {
+    match origin {
+        Origin::Popularity => ONEIRO_ORIGIN_POPULARITY,
+        Origin::Encoder => ONEIRO_ORIGIN_ENCODER,
+        Origin::Similar => ONEIRO_ORIGIN_SIMILAR,
+    }
+}
+
+/// How many items there are; 0 for NULL.
+///
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_len(ranking: *const oneiro_ranking) -> usize {
+    // SAFETY: the header's promise.
+    unsafe { ask(ranking, 0, |ranking| Some(ranking.items.len())) }
+}
+
+/// The items, best first, oneiro_ranking_len of them; NULL if there are none.
+///
+/// Returns: borrowed until `ranking` is freed.
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_items(ranking: *const oneiro_ranking) -> *const u32 {
+    // SAFETY: the header's promise.
+    unsafe { ask(ranking, null(), |ranking| start(&ranking.items)) }
+}
+
+/// Their scores, never rising, never NaN, oneiro_ranking_len of them; NULL if there are none.
+///
+/// Returns: borrowed until `ranking` is freed.
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_scores(ranking: *const oneiro_ranking) -> *const f32 {
+    // SAFETY: the header's promise.
+    unsafe { ask(ranking, null(), |ranking| start(&ranking.scores)) }
+}
+
+/// What put each of them there, ONEIRO_ORIGIN_…, oneiro_ranking_len of them; NULL if there are none. Versions to come
+/// may add origins.
+///
+/// Returns: borrowed until `ranking` is freed.
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_origins(ranking: *const oneiro_ranking) -> *const i32 {
+    // SAFETY: the header's promise.
+    unsafe { ask(ranking, null(), |ranking| start(&ranking.origins)) }
+}
+
+/// How many steps the work had; 0 for NULL.
+///
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_stage_count(ranking: *const oneiro_ranking) -> usize {
+    // SAFETY: the header's promise.
+    unsafe { ask(ranking, 0, |ranking| Some(ranking.stages.len())) }
+}
+
+/// What the step at `index` did, for example `encode sasrec`; NULL at the end of the list and beyond.
+///
+/// Returns: borrowed until `ranking` is freed.
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_stage_name(
+    ranking: *const oneiro_ranking,
+    index: usize,
+) -> *const c_char {
+    // SAFETY: the header's promise.
+    unsafe {
+        ask(ranking, null(), |ranking| {
+            ranking.stages.get(index).map(|stage| stage.name.as_ptr())
+        })
+    }
+}
+
+/// How many items were left after the step at `index`.
+///
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_stage_items(
+    ranking: *const oneiro_ranking,
+    index: usize,
+) -> usize {
+    // SAFETY: the header's promise.
+    unsafe {
+        ask(ranking, 0, |ranking| {
+            ranking.stages.get(index).map(|stage| stage.items)
+        })
+    }
+}
+
+/// How long the step at `index` took, in milliseconds.
+///
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_stage_ms(
+    ranking: *const oneiro_ranking,
+    index: usize,
+) -> f64 {
+    // SAFETY: the header's promise.
+    unsafe {
+        ask(ranking, 0.0, |ranking| {
+            ranking.stages.get(index).map(|stage| stage.ms)
+        })
+    }
+}
+
+/// Frees a ranking. NULL is nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_free(ranking: *mut oneiro_ranking) {
+    // SAFETY: the header's promise.
+    unsafe { free(ranking) }
+}

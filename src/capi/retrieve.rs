@@ -1,0 +1,157 @@
+//! Recommend, retrieve, similar
+
+use super::boundary::{hand_out, on, on_mut};
+use super::checks::{Out, unknown};
+use super::error::{oneiro_error, oneiro_status};
+use super::filter::{call_options_of, filter_of, oneiro_call_options, oneiro_filter};
+use super::ranking::{hand_out_ranking, oneiro_ranking};
+use super::recommender::oneiro_recommender;
+use super::text::oneiro_point;
+use crate::error::Result;
+use crate::recommender::{By, Recommender};
+
+/// The items with the highest counts in the training data; needs no history.
+pub const ONEIRO_BY_POPULARITY: i32 = 1;
+/// The rows nearest to the state of a sequence encoder.
+pub const ONEIRO_BY_ENCODER: i32 = 2;
+
+fn way(by: i32) -> Result<By> {
+    match by {
+        ONEIRO_BY_POPULARITY => Ok(By::Popularity),
+        ONEIRO_BY_ENCODER => Ok(By::Encoder),
+        other => Err(unknown("by", other)),
+    }
+}
+
+/// The `count` best items by the bundle's recipe; fewer if the filter leaves fewer. Where there is nothing to go by,
+/// the recipe's way for cold users is taken, and the origins say so.
+///
+/// filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+/// options: borrowed for the call; NULL for defaults.
+/// out:     yours; free with oneiro_ranking_free.
+/// Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter names a tag that the attribute does not have),
+///          ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder or attribute), ONEIRO_CANCELLED, ONEIRO_RUNTIME.
+/// Threads: alone on this recommender.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_recommend(
+    recommender: *mut oneiro_recommender,
+    count: usize,
+    filter: *const oneiro_filter,
+    options: *const oneiro_call_options,
+    out: *mut *mut oneiro_ranking,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |user: &mut Recommender| {
+        // SAFETY: the header's promise.
+        let (filter, options, out) = unsafe {
+            (
+                filter_of(filter)?,
+                call_options_of(options)?,
+                Out::new(out, "out")?,
+            )
+        };
+        out.put(hand_out_ranking(
+            &user.recommend_with(count, &filter, &options)?,
+        ));
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on_mut(recommender, error, body) }
+}
+
+/// The `count` best items in one way, ONEIRO_BY_…; NaN never ranks, ties go to the lower item.
+///
+/// filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+/// options: borrowed for the call; NULL for defaults.
+/// out:     yours; free with oneiro_ranking_free.
+/// Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `by`.
+/// Threads: alone on this recommender.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_retrieve(
+    recommender: *mut oneiro_recommender,
+    by: i32,
+    count: usize,
+    filter: *const oneiro_filter,
+    options: *const oneiro_call_options,
+    out: *mut *mut oneiro_ranking,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |user: &mut Recommender| {
+        // SAFETY: the header's promise.
+        let (filter, options, out) = unsafe {
+            (
+                filter_of(filter)?,
+                call_options_of(options)?,
+                Out::new(out, "out")?,
+            )
+        };
+        out.put(hand_out_ranking(&user.retrieve_with(
+            way(by)?,
+            count,
+            &filter,
+            &options,
+        )?));
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on_mut(recommender, error, body) }
+}
+
+/// The `count` items most like `item`, which is not among them.
+///
+/// filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+/// options: borrowed for the call; NULL for defaults.
+/// out:     yours; free with oneiro_ranking_free.
+/// Errors:  as oneiro_recommender_recommend; ONEIRO_UNSUPPORTED also if the bundle has no space for that, or no
+///          trained row for the item.
+/// Threads: alone on this recommender, or beside others that do not change it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_similar(
+    recommender: *const oneiro_recommender,
+    item: u32,
+    count: usize,
+    filter: *const oneiro_filter,
+    options: *const oneiro_call_options,
+    out: *mut *mut oneiro_ranking,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |user: &Recommender| {
+        // SAFETY: the header's promise.
+        let (filter, options, out) = unsafe {
+            (
+                filter_of(filter)?,
+                call_options_of(options)?,
+                Out::new(out, "out")?,
+            )
+        };
+        out.put(hand_out_ranking(
+            &user.similar_with(item, count, &filter, &options)?,
+        ));
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on(recommender, error, body) }
+}
+
+/// The encoder's state after the history: computed once, then kept until the history changes.
+///
+/// options: borrowed for the call; NULL for defaults.
+/// out:     yours; free with oneiro_point_free.
+/// Errors:  ONEIRO_UNSUPPORTED (no such encoder), ONEIRO_CANCELLED, ONEIRO_RUNTIME, ONEIRO_INVALID_ARGUMENT.
+/// Threads: alone on this recommender.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_state(
+    recommender: *mut oneiro_recommender,
+    options: *const oneiro_call_options,
+    out: *mut *mut oneiro_point,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |user: &mut Recommender| {
+        // SAFETY: the header's promise.
+        let (options, out) = unsafe { (call_options_of(options)?, Out::new(out, "out")?) };
+        out.put(hand_out(user.state(&options)?.to_vec()));
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on_mut(recommender, error, body) }
+}

@@ -1,0 +1,128 @@
+/* Numbers, sizes and offsets that programs were compiled with: they never change within one ABI major.
+ * What stands here is checked when this file is compiled; running it checks what only the library knows. */
+#include "check.h"
+
+#include <limits.h>
+
+#define HOLDS(name, condition) typedef char name[(condition) ? 1 : -1]
+/* The last field ends where the struct ends: a field that is added later cannot lie in what older programs left
+ * uninitialised. */
+#define ENDS_WITH(type, field) \
+  HOLDS(type##_has_no_tail, offsetof(type, field) + sizeof(((type *)0)->field) == sizeof(type))
+
+HOLDS(status_is_int32, sizeof(oneiro_status) == 4 && (oneiro_status)-1 < 0);
+HOLDS(ok, ONEIRO_OK == 0);
+HOLDS(invalid_argument, ONEIRO_INVALID_ARGUMENT == 1);
+HOLDS(unknown_item, ONEIRO_UNKNOWN_ITEM == 2);
+HOLDS(unsupported, ONEIRO_UNSUPPORTED == 3);
+HOLDS(too_long, ONEIRO_TOO_LONG == 4);
+HOLDS(io, ONEIRO_IO == 10);
+HOLDS(bad_bundle, ONEIRO_BAD_BUNDLE == 11);
+HOLDS(bundle_version, ONEIRO_BUNDLE_VERSION == 12);
+HOLDS(runtime, ONEIRO_RUNTIME == 20);
+HOLDS(out_of_memory, ONEIRO_OUT_OF_MEMORY == 21);
+HOLDS(cancelled, ONEIRO_CANCELLED == 30);
+HOLDS(internal, ONEIRO_INTERNAL == 99);
+
+HOLDS(log_levels, ONEIRO_LOG_OFF == 0 && ONEIRO_LOG_ERROR == 1 && ONEIRO_LOG_WARN == 2 && ONEIRO_LOG_INFO == 3 &&
+                      ONEIRO_LOG_DEBUG == 4 && ONEIRO_LOG_TRACE == 5);
+HOLDS(providers, ONEIRO_PROVIDER_CPU == 0);
+HOLDS(prepack, ONEIRO_PREPACK_BUNDLE == 0 && ONEIRO_PREPACK_AUTO == 1 && ONEIRO_PREPACK_ON == 2 &&
+                   ONEIRO_PREPACK_OFF == 3);
+HOLDS(attributes, ONEIRO_ATTRIBUTE_TAGS == 1 && ONEIRO_ATTRIBUTE_INTEGER == 2);
+HOLDS(conditions, ONEIRO_WITH_ANY_TAG == 1 && ONEIRO_WITHOUT_TAGS == 2 && ONEIRO_BETWEEN == 3);
+HOLDS(seen, ONEIRO_SEEN_BUNDLE == 0 && ONEIRO_SEEN_EXCLUDE == 1 && ONEIRO_SEEN_ALLOW == 2);
+HOLDS(ways, ONEIRO_BY_POPULARITY == 1 && ONEIRO_BY_ENCODER == 2);
+HOLDS(origins, ONEIRO_ORIGIN_POPULARITY == 1 && ONEIRO_ORIGIN_ENCODER == 2 && ONEIRO_ORIGIN_SIMILAR == 3);
+HOLDS(no_value, ONEIRO_NO_VALUE == INT64_MIN);
+
+ENDS_WITH(oneiro_graph_options, reserved);
+ENDS_WITH(oneiro_engine_options, graph_count);
+ENDS_WITH(oneiro_condition, reserved);
+ENDS_WITH(oneiro_filter, condition_count);
+ENDS_WITH(oneiro_call_options, threads);
+ENDS_WITH(oneiro_event, reserved);
+
+#if SIZE_MAX == UINT64_MAX
+#define AT(type, field, offset) HOLDS(type##_##field, offsetof(type, field) == (offset))
+AT(oneiro_graph_options, size, 0);
+AT(oneiro_graph_options, name, 8);
+AT(oneiro_graph_options, threads, 16);
+AT(oneiro_graph_options, spinning, 24);
+AT(oneiro_graph_options, provider, 28);
+AT(oneiro_graph_options, prepack, 32);
+AT(oneiro_graph_options, reserved, 36);
+AT(oneiro_engine_options, size, 0);
+AT(oneiro_engine_options, threads, 8);
+AT(oneiro_engine_options, spinning, 16);
+AT(oneiro_engine_options, provider, 20);
+AT(oneiro_engine_options, prepack, 24);
+AT(oneiro_engine_options, reserved, 28);
+AT(oneiro_engine_options, graphs, 32);
+AT(oneiro_engine_options, graph_count, 40);
+AT(oneiro_condition, size, 0);
+AT(oneiro_condition, attribute, 8);
+AT(oneiro_condition, tags, 16);
+AT(oneiro_condition, tag_count, 24);
+AT(oneiro_condition, least, 32);
+AT(oneiro_condition, greatest, 40);
+AT(oneiro_condition, kind, 48);
+AT(oneiro_condition, reserved, 52);
+AT(oneiro_filter, size, 0);
+AT(oneiro_filter, seen, 8);
+AT(oneiro_filter, only_allowed, 12);
+AT(oneiro_filter, excluded, 16);
+AT(oneiro_filter, excluded_count, 24);
+AT(oneiro_filter, allowed, 32);
+AT(oneiro_filter, allowed_count, 40);
+AT(oneiro_filter, conditions, 48);
+AT(oneiro_filter, condition_count, 56);
+AT(oneiro_call_options, size, 0);
+AT(oneiro_call_options, cancel, 8);
+AT(oneiro_call_options, encoder, 16);
+AT(oneiro_call_options, threads, 24);
+AT(oneiro_event, size, 0);
+AT(oneiro_event, kind, 8);
+AT(oneiro_event, time, 16);
+AT(oneiro_event, item, 24);
+AT(oneiro_event, reserved, 28);
+#endif
+
+int main(void) {
+  CHECK(strcmp(oneiro_version(), ONEIRO_VERSION) == 0);
+  CHECK(oneiro_abi_version() == ONEIRO_ABI_VERSION);
+  CHECK(oneiro_abi_version() >> 16 == ONEIRO_ABI_MAJOR);
+
+  oneiro_engine_options engine;
+  oneiro_engine_options_init(&engine, sizeof engine);
+  CHECK(engine.size == sizeof engine && engine.threads == 1 && engine.spinning == 0);
+  CHECK(engine.provider == ONEIRO_PROVIDER_CPU && engine.prepack == ONEIRO_PREPACK_BUNDLE);
+  CHECK(engine.graphs == NULL && engine.graph_count == 0 && engine.reserved == 0);
+
+  oneiro_graph_options graph;
+  oneiro_graph_options_init(&graph, sizeof graph);
+  CHECK(graph.size == sizeof graph && graph.name == NULL && graph.threads == 1 && graph.spinning == 0);
+  CHECK(graph.provider == ONEIRO_PROVIDER_CPU && graph.prepack == ONEIRO_PREPACK_BUNDLE && graph.reserved == 0);
+
+  oneiro_condition condition;
+  oneiro_condition_init(&condition, sizeof condition);
+  CHECK(condition.size == sizeof condition && condition.attribute == NULL && condition.kind == 0);
+  CHECK(condition.tags == NULL && condition.tag_count == 0 && condition.reserved == 0);
+  CHECK(condition.least == INT64_MIN && condition.greatest == INT64_MAX);
+
+  oneiro_filter filter;
+  oneiro_filter_init(&filter, sizeof filter);
+  CHECK(filter.size == sizeof filter && filter.seen == ONEIRO_SEEN_BUNDLE && filter.only_allowed == 0);
+  CHECK(filter.excluded == NULL && filter.excluded_count == 0 && filter.allowed == NULL);
+  CHECK(filter.allowed_count == 0 && filter.conditions == NULL && filter.condition_count == 0);
+
+  oneiro_call_options call;
+  oneiro_call_options_init(&call, sizeof call);
+  CHECK(call.size == sizeof call && call.cancel == NULL && call.encoder == NULL && call.threads == 1);
+
+  oneiro_event event;
+  oneiro_event_init(&event, sizeof event);
+  CHECK(event.size == sizeof event && event.kind == NULL && event.time == ONEIRO_NO_VALUE);
+  CHECK(event.item == 0 && event.reserved == 0);
+  return 0;
+}
