@@ -8,7 +8,7 @@
 //!
 //! let engine = Engine::open("models/tiny")?;
 //! let mut user = engine.recommender();
-//! user.observe(&["tiny-003", "tiny-007"])?;
+//! user.observe(&["film-3", "film-7"])?;
 //! let best = user.recommend(10)?;                                    // the bundle's recipe
 //! let popular = user.retrieve(By::Popularity, 10, &Filter::default())?; // or a way of one's own choice
 //! let like = user.similar(best.items()[0], 5)?;

@@ -46,15 +46,19 @@ fn child() {
     println!("then loaded {}", loaded.display());
 }
 
-/// What the child's first engine says with `ORT_DYLIB_PATH` set so.
-fn said_with(library: Option<&Path>) -> String {
+/// The child, without any setting.
+fn child_process() -> Command {
     let good =
         env::var_os("ORT_DYLIB_PATH").expect("cargo sets ORT_DYLIB_PATH; see .cargo/config.toml");
     let mut child = Command::new(env::current_exe().unwrap());
+    child.args(["--exact", "child", "--nocapture"]);
+    child.env(GOOD, good).env_remove("ORT_DYLIB_PATH");
     child
-        .args(["--exact", "child", "--nocapture"])
-        .env(GOOD, good)
-        .env_remove("ORT_DYLIB_PATH");
+}
+
+/// What the child's first engine says with `ORT_DYLIB_PATH` set so.
+fn said_with(library: Option<&Path>) -> String {
+    let mut child = child_process();
     if let Some(library) = library {
         child.env("ORT_DYLIB_PATH", library);
     }
@@ -68,6 +72,46 @@ fn said_with(library: Option<&Path>) -> String {
     assert!(!complained.contains("panicked"), "{complained}");
     assert!(said.contains("no usable ONNX Runtime"), "{said}");
     said
+}
+
+/// Official builds of ONNX Runtime upload events unless they are told not to before their environment exists; the first
+/// trace of that is a device id below the user's cache folder.
+#[test]
+fn telemetry_leaves_no_trace() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = child_process();
+    child.envs(
+        [
+            "HOME",
+            "USERPROFILE",
+            "LOCALAPPDATA",
+            "XDG_CACHE_HOME",
+            "XDG_DATA_HOME",
+        ]
+        .map(|name| (name, home.path())),
+    );
+    // What ONNX Runtime takes for an automatic build, where it keeps quiet by itself.
+    for name in [
+        "CI",
+        "GITHUB_ACTIONS",
+        "TF_BUILD",
+        "BUILD_ID",
+        "JENKINS_URL",
+        "ORT_RUNNING_UNIT_TESTS",
+    ] {
+        child.env_remove(name);
+    }
+    let output = child.env("ORT_DISABLE_TELEMETRY", "0").output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let left: Vec<_> = fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -26,12 +26,14 @@
  *   oneiro_engine_free(engine);
  *
  * Linking
- *   Shared:  cc app.c -loneiro. The loader looks for liboneiro.so.@ABI_MAJOR@ on Linux, @rpath/liboneiro.@ABI_MAJOR@.dylib on Apple
- *            systems, oneiro.dll on Windows, liboneiro.so on Android: install the library under that name too.
- *   Static:  cc app.c -DONEIRO_STATIC liboneiro.a -lpthread -ldl -lm on Linux; cargo rustc -- --print
- *            native-static-libs lists the system's libraries for other platforms.
+ *   Shared:  cc app.c -loneiro. The loader looks for liboneiro.so.@ABI_MAJOR@ on Linux, @rpath/liboneiro.@ABI_MAJOR@.dylib on
+ *            Apple systems, liboneiro.so on Android, oneiro.dll on Windows: install the library under that name too.
+ *   Static:  cc app.c -DONEIRO_STATIC liboneiro.a -lpthread -ldl -lm on Linux; for other platforms
+ *            `cargo rustc --lib -- --print native-static-libs` lists the system's libraries.
  *   ONNX Runtime is never linked but loaded when the first engine opens: from oneiro_runtime_load, else from where
- *   ORT_DYLIB_PATH says (the library, or its folder), else from beside this library or the program.
+ *   ORT_DYLIB_PATH says (the library, or its folder), else from beside this library or the program. Its telemetry is
+ *   kept from starting by ORT_DISABLE_TELEMETRY=1, set in the environment at that moment: a program with threads that
+ *   may be in getenv just then sets the variable itself before it starts them.
  *
  * Ownership
  *   A pointer is borrowed for the call, borrowed until something is freed, or yours; the comments say which. The

@@ -6,6 +6,10 @@
 //! 3. the folder of the library or executable that holds oneiro.
 //!
 //! The first success is final for the process. Nothing is loaded before it is needed.
+//!
+//! ONNX Runtime's telemetry is kept from starting by `ORT_DISABLE_TELEMETRY=1`, which is set in the process's environment
+//! when the library is loaded. A program whose other threads may be reading the environment just then (C's `getenv` does
+//! not allow that) sets it itself, before it starts them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -203,7 +207,24 @@ fn open(file: &Path, tried: &mut Vec<String>) -> Result<Option<&'static Loaded>>
     }
 }
 
+/// Keeps ONNX Runtime's uploader from being made.
+///
+/// Official builds for Linux, macOS, Android and iOS carry one: with the environment it starts a thread, writes a device
+/// id and a database below `~/.cache/Microsoft`, and sends events. `with_telemetry(false)` comes after that and drops
+/// only some events; the switch that is read before is this variable ("Disabling Telemetry" in its Privacy.md).
+fn forbid_telemetry() {
+    const SWITCH: &str = "ORT_DISABLE_TELEMETRY";
+    if env::var_os(SWITCH).is_some_and(|value| value == "1") {
+        return;
+    }
+    // SAFETY: Rust code reads and writes the environment under one lock. C code of the host that calls getenv on another
+    // thread at this very moment is what cannot be ruled out: the docs of this module tell such a host to set the
+    // variable itself, which leaves nothing to do here.
+    unsafe { env::set_var(SWITCH, "1") }
+}
+
 fn start(builder: EnvironmentBuilder, path: Option<PathBuf>) -> Result<&'static Loaded> {
+    forbid_telemetry();
     let environment = builder
         .with_name("oneiro")
         .with_telemetry(false)
