@@ -89,7 +89,7 @@ pub struct CallOptions {
     pub cancel: Cancel,
     /// Threads that share the scan over the catalog; 1 by default. The result does not depend on it.
     pub threads: usize,
-    /// The encoder to use; the recipe's by default.
+    /// The encoder of ways that use one; the recipe's by default.
     pub encoder: Option<String>,
 }
 
@@ -216,17 +216,19 @@ impl Recommender {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
-        let recipe = self.engine.manifest().recipe.clone();
-        let Some(step) = recipe.steps.into_iter().next() else {
+        check_count(count)?;
+        let engine = self.engine.clone();
+        let recipe = &engine.manifest().recipe;
+        let [step] = recipe.steps.as_slice() else {
             return Err(Error::Internal {
-                reason: "a recipe without steps passed the manifest's checks".into(),
+                reason: "a recipe without its one step passed the manifest's checks".into(),
             });
         };
         let mut options = options.clone();
-        options.encoder = options.encoder.or(step.encoder);
+        options.encoder = options.encoder.or_else(|| step.encoder.clone());
         let mut way = step.retrieve;
         if way == RetrieveEntry::Encoder {
-            let (_, encoder) = self.engine.encoder(options.encoder.as_deref())?;
+            let (_, encoder) = engine.encoder(options.encoder.as_deref())?;
             if encoder.window(self.items()).is_empty() {
                 way = recipe.cold;
             }
@@ -235,12 +237,7 @@ impl Recommender {
             RetrieveEntry::Popularity => By::Popularity,
             RetrieveEntry::Encoder => By::Encoder,
         };
-        let broad = self.retrieve_with(
-            by,
-            count.max(if count > 0 { step.count as usize } else { 0 }),
-            filter,
-            &options,
-        )?;
+        let broad = self.retrieve_with(by, count.max(step.count as usize), filter, &options)?;
         Ok(broad.top(count))
     }
 
@@ -342,9 +339,7 @@ impl Recommender {
     }
 
     fn admission(&self, count: usize, filter: &Filter, options: &CallOptions) -> Result<Admission> {
-        if count == 0 {
-            return Err(Error::argument("count", "is 0"));
-        }
+        check_count(count)?;
         if options.threads == 0 {
             return Err(Error::argument("threads", "is 0"));
         }
@@ -354,5 +349,12 @@ impl Recommender {
             self.items(),
             self.engine.manifest().seen,
         )
+    }
+}
+
+fn check_count(count: usize) -> Result<()> {
+    match count {
+        0 => Err(Error::argument("count", "is 0")),
+        _ => Ok(()),
     }
 }
