@@ -78,6 +78,10 @@ fn compare() -> Anything<()> {
         large.2 - small.2
     );
     std::fs::remove_dir_all(folder)?;
+    let slower = large.0 >= 3.0 * small.0 || large.1 >= 3.0 * small.1;
+    if slower || large.2 - small.2 >= 1024.0 {
+        return Err("opening depends on the number of items: 3x the time or 1 MiB more".into());
+    }
     Ok(())
 }
 

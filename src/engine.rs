@@ -47,6 +47,8 @@ pub struct EngineOptions {
 impl Engine {
     /// Opens the bundle in a folder and its graphs, with default options.
     ///
+    /// The files are mapped: see [`Bundle::open`] for what that asks of them.
+    ///
     /// # Errors
     /// What is wrong with the bundle ([`Bundle::open`]) or its graphs; [`Error::RuntimeNotFound`].
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
@@ -179,7 +181,8 @@ pub struct PartMemory {
     pub name: String,
     /// Pages of the file: shared between processes, given back under pressure.
     pub mapped_bytes: usize,
-    /// Copies in this process: parts that were not mapped, and weights that ONNX Runtime rearranged.
+    /// Copies in this process: parts that were not mapped, and weights that ONNX Runtime rearranged (counted at their
+    /// full length; what it allocates beside them is not known).
     pub private_bytes: usize,
     /// What was computed from the part and can be dropped.
     pub cached_bytes: usize,

@@ -114,7 +114,7 @@ pub enum Error {
         found: String,
     },
     /// No usable ONNX Runtime library.
-    #[error("no usable ONNX Runtime (1.{} or later) was found; tried:{}", ort::MINOR_VERSION, list(.tried))]
+    #[error("no usable ONNX Runtime (1.{} or later) was found; set ORT_DYLIB_PATH to the library or its folder, or load it first; tried:{}", crate::graph::environment::OLDEST_MINOR, list(.tried))]
     RuntimeNotFound {
         /// Each place that was tried, and why it did not do.
         tried: Vec<String>,

@@ -8,8 +8,8 @@
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use crate::bundle::{Array, Seen};
-use crate::catalog::{Catalog, NO_VALUE, Tags, list_names};
+use crate::bundle::Seen;
+use crate::catalog::{Admission, Catalog, Tags, Test, list_names};
 use crate::error::{Error, Result};
 
 /// Which items may rank. The default lets every item through, except seen ones where the bundle says so.
@@ -148,18 +148,12 @@ impl Filter {
         if self.seen.unwrap_or(default_seen) == Seen::Exclude {
             excluded.extend(history);
         }
-        excluded.sort_unstable();
-        excluded.dedup();
         let tests = self
             .conditions
             .iter()
             .map(|condition| condition.test(catalog))
             .collect::<Result<_>>()?;
-        Ok(Admission {
-            excluded,
-            allowed: self.allowed.clone(),
-            tests,
-        })
+        Ok(Admission::new(excluded, self.allowed.clone(), tests))
     }
 }
 
@@ -230,75 +224,11 @@ fn tag_index(tags: &Tags, attribute: &str, tag: &str) -> Result<u32> {
     ))
 }
 
-/// A filter, resolved. The default admits everything.
-#[derive(Debug, Default)]
-pub(crate) struct Admission {
-    /// Rising.
-    excluded: Vec<u32>,
-    /// Rising.
-    allowed: Option<Vec<u32>>,
-    tests: Vec<Test>,
-}
-
-#[derive(Debug)]
-enum Test {
-    AnyTag {
-        tags: Arc<Tags>,
-        wanted: Vec<u32>,
-    },
-    NoTag {
-        tags: Arc<Tags>,
-        unwanted: u32,
-    },
-    Between {
-        values: Array<i64>,
-        least: i64,
-        greatest: i64,
-    },
-}
-
-impl Admission {
-    /// Whether an item may rank.
-    pub(crate) fn admits(&self, item: u32) -> bool {
-        self.excluded.binary_search(&item).is_err()
-            && self
-                .allowed
-                .as_ref()
-                .is_none_or(|allowed| allowed.binary_search(&item).is_ok())
-            && self.tests.iter().all(|test| test.admits(item))
-    }
-
-    /// The only items that may rank, rising, if there is such a list: whoever searches need look at no others.
-    pub(crate) fn allowed(&self) -> Option<&[u32]> {
-        self.allowed.as_deref()
-    }
-}
-
-impl Test {
-    /// Nothing is known of an item whose attribute is damaged (`verify` says so), so it passes no test.
-    fn admits(&self, item: u32) -> bool {
-        match self {
-            Self::AnyTag { tags, wanted } => tags
-                .of(item)
-                .is_some_and(|tags| wanted.iter().any(|tag| tags.contains(tag))),
-            Self::NoTag { tags, unwanted } => {
-                tags.of(item).is_some_and(|tags| !tags.contains(unwanted))
-            }
-            Self::Between {
-                values,
-                least,
-                greatest,
-            } => values
-                .get(item as usize)
-                .is_some_and(|value| *value != NO_VALUE && (least..=greatest).contains(&value)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bundle::Bundle;
+    use crate::catalog::NO_VALUE;
     use crate::catalog::fixture::{open, plain};
 
     fn bundle() -> Bundle {

@@ -20,6 +20,7 @@
 //! `models/README.md`, the C header is `include/oneiro.h`.
 
 mod bundle;
+mod call;
 mod cancel;
 mod catalog;
 mod engine;
@@ -43,6 +44,7 @@ pub use bundle::{
     Manifest, Metric, PartEntry, Parts, Prepack, Provenance, RecipeEntry, RetrieveEntry, RowType,
     Seen, SpaceEntry, StepEntry,
 };
+pub use call::CallOptions;
 pub use cancel::Cancel;
 pub use catalog::{Catalog, Space};
 pub use engine::{Engine, EngineOptions, Memory, PartMemory};
@@ -51,4 +53,8 @@ pub use filter::Filter;
 pub use graph::environment as runtime;
 pub use graph::{GraphOptions, Provider};
 pub use ranking::{Origin, Ranking, Stage};
-pub use recommender::{By, CallOptions, Event, Recommender};
+pub use recommender::{By, Event, Recommender};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

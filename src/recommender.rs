@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::bundle::RetrieveEntry;
-use crate::cancel::Cancel;
+use crate::call::CallOptions;
+use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::filter::{Admission, Filter};
+use crate::filter::Filter;
 use crate::ranking::Ranking;
 use crate::retrieve;
 
@@ -79,28 +80,6 @@ pub enum By {
     Popularity = 1,
     /// The rows nearest to the state of a sequence encoder.
     Encoder = 2,
-}
-
-/// What a single call may be told beside its arguments.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct CallOptions {
-    /// Stops the call when requested.
-    pub cancel: Cancel,
-    /// Threads that share the scan over the catalog; 1 by default. The result does not depend on it.
-    pub threads: usize,
-    /// The encoder of ways that use one; the recipe's by default.
-    pub encoder: Option<String>,
-}
-
-impl Default for CallOptions {
-    fn default() -> Self {
-        Self {
-            cancel: Cancel::new(),
-            threads: 1,
-            encoder: None,
-        }
-    }
 }
 
 impl Recommender {
@@ -309,8 +288,10 @@ impl Recommender {
                     what: "space for similar items (`similar` in the manifest)".into(),
                 })?;
         let admission = self.admission(count, &filter.clone().exclude([item]), options)?;
+        let space = self.engine.bundle().space(space)?;
         retrieve::similar(
-            self.engine.bundle().space(space)?,
+            self.engine.catalog(),
+            space,
             item,
             count,
             &admission,
@@ -342,6 +323,9 @@ impl Recommender {
         check_count(count)?;
         if options.threads == 0 {
             return Err(Error::argument("threads", "is 0"));
+        }
+        if let Some(encoder) = &options.encoder {
+            self.engine.encoder(Some(encoder))?;
         }
         options.cancel.check()?;
         filter.admission(

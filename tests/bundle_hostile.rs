@@ -480,6 +480,32 @@ const CASES: &[Case] = &[
             *bytes = [&(header.len() as u64).to_le_bytes()[..], header, &rows].concat();
         });
     }),
+    ("repeated tensor", BAD, &["`items`", "`rows` twice"], |c| {
+        c.file("items", |bytes| {
+            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            let header = String::from_utf8(bytes[8..8 + length].to_vec()).unwrap();
+            let rows = r#"{"rows":{"dtype":"F32","shape":[40,16],"data_offsets":[0,2560]},"#;
+            let header = header.trim_end().replacen('{', rows, 1);
+            let data = bytes.split_off(8 + length);
+            *bytes = [
+                &(header.len() as u64).to_le_bytes()[..],
+                header.as_bytes(),
+                &data,
+            ]
+            .concat();
+        });
+    }),
+    (
+        "window too large",
+        BAD,
+        &["encoders.sasrec.window", "65536 rows of 65536"],
+        |c| {
+            c.manifest(|m| {
+                m["encoders"]["sasrec"]["window"] = 65536.into();
+                m["spaces"]["items"]["width"] = 65536.into();
+            });
+        },
+    ),
     // The catalog.
     (
         "first offset not 0",
@@ -621,6 +647,78 @@ const CASES: &[Case] = &[
             });
         },
     ),
+    (
+        "the other model format",
+        BAD,
+        &["`encoder`", "ORT format"],
+        |c| {
+            c.file("encoder", |bytes| bytes[4..8].copy_from_slice(b"ORTM"));
+        },
+    ),
+    (
+        "model with weights in it",
+        BAD,
+        &["`encoder`", "at most 2097152 bytes"],
+        |c| {
+            // A field that nobody reads, of three million bytes.
+            let field = [&[0x3a | 0x80, 0x7d][..], &[0xc0, 0x8d, 0xb7, 0x01]].concat();
+            c.file("encoder", |bytes| {
+                bytes.extend([field, vec![0; 3_000_000]].concat())
+            });
+        },
+    ),
+    (
+        "weights in two places",
+        BAD,
+        &["weights `twice`", "each field once", "`location`"],
+        |c| {
+            c.file("encoder", |bytes| {
+                bytes.extend(weights(&[
+                    ("location", "encoder.weights"),
+                    ("location", "/etc/passwd"),
+                ]))
+            });
+        },
+    ),
+    (
+        "weights at an unknown field",
+        BAD,
+        &["weights `twice`", "`basepath`"],
+        |c| {
+            c.file("encoder", |bytes| {
+                bytes.extend(weights(&[
+                    ("location", "encoder.weights"),
+                    ("basepath", "/etc"),
+                ]))
+            });
+        },
+    ),
+    (
+        "weights at an odd offset",
+        BAD,
+        &["weights `twice`", "multiple of 64", "`4`"],
+        |c| {
+            c.file("encoder", |bytes| {
+                bytes.extend(weights(&[
+                    ("location", "encoder.weights"),
+                    ("offset", "4"),
+                    ("length", "4"),
+                ]));
+            });
+        },
+    ),
+    (
+        "weights that are not numbers",
+        BAD,
+        &["output `state`", "finite numbers", "NaN"],
+        |c| {
+            c.file("encoder.weights", |bytes| {
+                bytes
+                    .chunks_exact_mut(4)
+                    .for_each(|number| number.copy_from_slice(&f32::NAN.to_le_bytes()));
+            });
+        },
+    ),
     ("wrong width", BAD, &["input `rows`", "found"], |c| {
         c.manifest(|m| m["encoders"]["sasrec"]["input"] = "texts".into());
         c.manifest(|m| m["encoders"]["sasrec"]["empty_row"] = "zero".into());
@@ -629,6 +727,17 @@ const CASES: &[Case] = &[
         c.manifest(|m| m["encoders"]["sasrec"]["output"] = "texts".into());
     }),
 ];
+
+/// One more initialiser for the graph, with this external data.
+fn weights(fields: &[(&str, &str)]) -> Vec<u8> {
+    let block = |tag: u8, content: &[u8]| [&[tag, content.len() as u8][..], content].concat();
+    let text = |tag: u8, content: &str| block(tag, content.as_bytes());
+    let entry =
+        |(key, value): &(&str, &str)| block(0x6a, &[text(0x0a, key), text(0x12, value)].concat());
+    let entries: Vec<u8> = fields.iter().flat_map(entry).collect();
+    let tensor = [text(0x42, "twice"), entries, vec![0x70, 1]].concat();
+    block(0x3a, &block(0x2a, &tensor))
+}
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)

@@ -6,8 +6,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod changed;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use oneiro::{Bundle, By, CallOptions, Cancel, Engine, Error, Filter};
 
@@ -71,6 +74,35 @@ fn requests_at_any_moment_end_in_an_answer_or_in_cancelled() {
         stopped.load(Ordering::Relaxed),
         "no request came in time to stop anything"
     );
+}
+
+#[test]
+fn a_graph_that_would_never_end_is_stopped_and_so_is_who_waits_for_it() {
+    let folder = changed::endless();
+    let engine = Engine::open(folder.path()).unwrap();
+    let (running, waiting) = (Cancel::new(), Cancel::new());
+    let call = |cancel: &Cancel| {
+        let mut options = CallOptions::default();
+        options.cancel = cancel.clone();
+        let mut user = engine.recommender();
+        user.observe_items(&[1]).unwrap();
+        let outcome = user.retrieve_with(By::Encoder, 5, &Filter::new(), &options);
+        assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    };
+    thread::scope(|scope| {
+        let first = scope.spawn(|| call(&running));
+        thread::sleep(Duration::from_millis(100));
+        let second = scope.spawn(|| call(&waiting));
+        thread::sleep(Duration::from_millis(100));
+        assert!(!first.is_finished() && !second.is_finished());
+        waiting.request();
+        second.join().unwrap();
+        assert!(!first.is_finished());
+        running.request();
+        first.join().unwrap();
+    });
+    // Nothing is broken: the same engine still answers.
+    assert_eq!(engine.recommender().recommend(5).unwrap().len(), 5);
 }
 
 #[test]

@@ -187,3 +187,30 @@ fn without_a_setting_the_folder_of_the_program_is_searched_and_no_other() {
         "{said}"
     );
 }
+
+/// The system's loader knows a program only by what it was called, which may be a bare name: nothing of that name in the
+/// current folder may choose the library.
+#[cfg(unix)]
+#[test]
+fn the_current_folder_never_chooses_the_library() {
+    use std::os::unix::process::CommandExt;
+    let root = env::current_dir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("models")).unwrap();
+    fs::create_dir(folder.path().join("oneiro")).unwrap();
+    std::os::unix::fs::symlink(root.join("models/tiny"), folder.path().join("models/tiny"))
+        .unwrap();
+    for name in ["libonnxruntime.so", "libonnxruntime.dylib"] {
+        fs::write(folder.path().join(name), "not a library").unwrap();
+    }
+    let output = child_process()
+        .arg0("oneiro")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("no usable ONNX Runtime"), "{said}");
+    let planted = folder.path().canonicalize().unwrap();
+    assert!(!said.contains(planted.to_str().unwrap()), "{said}");
+    assert!(output.status.success(), "{said}");
+}

@@ -43,10 +43,12 @@ pub fn is_styled() -> bool {
     is_read() && wanted && able
 }
 
-/// A text without control characters, which titles and messages from elsewhere may bring to the terminal.
+/// A text without control characters, nor those that turn the direction of writing, which titles and messages from
+/// elsewhere may bring to the terminal.
 pub fn plain(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let visible = |c: char| {
-        if c.is_control() && c != '\n' {
+        if c.is_control() && c != '\n' || turns(c) {
             '\u{fffd}'
         } else {
             c

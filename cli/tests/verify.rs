@@ -35,7 +35,7 @@ fn a_half_copied_part_is_named() {
         let answer = oneiro(&[command, folder]);
         assert_eq!(
             answer.error(11),
-            "part `items`: expected 2864 bytes, found 1432 bytes"
+            "part `items`: expected 2864 bytes in `items.safetensors`, found 1432 bytes"
         );
     }
 }

@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)] // `source` maps files
 
+mod json;
 mod manifest;
 mod source;
 mod tensors;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use manifest::MAX_MANIFEST_BYTES;
 pub use manifest::{
     AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, Length, Manifest,
     Metric, PartEntry, Prepack, Provenance, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry,
@@ -22,6 +24,7 @@ pub use manifest::{
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
+use source::{Expected, NO_FILE};
 pub(crate) use tensors::{Array, Element, Tensors};
 
 use crate::cancel::Cancel;
@@ -45,6 +48,9 @@ struct Inner {
 impl Bundle {
     /// Opens the bundle in a folder.
     ///
+    /// The files are mapped: nobody may shorten or rewrite them while the bundle is in use. Where that cannot be promised,
+    /// use [`Parts::copied`].
+    ///
     /// # Errors
     /// [`Error::Io`], [`Error::BundleVersion`], or what is wrong with the manifest or a part.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
@@ -58,9 +64,13 @@ impl Bundle {
     pub fn from_parts(source: &Parts) -> Result<Self> {
         source.check_folder()?;
         let json = source
-            .open("manifest", "manifest.json")
+            .open(
+                "manifest",
+                "manifest.json",
+                Expected::AtMost(MAX_MANIFEST_BYTES),
+            )
             .map_err(|error| match error {
-                Error::Part { .. } => Error::Io {
+                Error::Part { found, .. } if found == NO_FILE => Error::Io {
                     path: source.describe(),
                     source: std::io::Error::new(
                         std::io::ErrorKind::NotFound,
@@ -72,15 +82,8 @@ impl Bundle {
         let manifest = Manifest::parse(&json)?;
         let mut parts = BTreeMap::new();
         for (name, entry) in &manifest.parts {
-            let bytes = source.open(name, &entry.file)?;
-            if bytes.len() as u64 != entry.bytes {
-                return Err(Error::part(
-                    name,
-                    format!("{} bytes", entry.bytes),
-                    format!("{} bytes", bytes.len()),
-                ));
-            }
-            parts.insert(name.clone(), bytes);
+            let length = Expected::Exactly(entry.bytes);
+            parts.insert(name.clone(), source.open(name, &entry.file, length)?);
         }
         let mut tables = BTreeMap::new();
         for part in manifest
@@ -203,7 +206,7 @@ impl Bundle {
         self.0.catalog.verify()?;
         for space in self.0.spaces.values() {
             cancel.check()?;
-            space.verify()?;
+            space.verify(cancel)?;
         }
         for name in self.0.manifest.graphs.keys() {
             cancel.check()?;

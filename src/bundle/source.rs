@@ -132,11 +132,22 @@ impl Parts {
         Ok(())
     }
 
-    /// Opens the file `name` of the part `part`, mapped (or copied, if so chosen).
-    pub(super) fn open(&self, part: &str, name: &str) -> Result<Bytes> {
-        let missing = || Error::part(part, format!("a file `{name}`"), "no such file");
+    /// Opens the file `name` of the part `part`, mapped (or copied, if so chosen), if it is as long as expected.
+    pub(super) fn open(&self, part: &str, name: &str, expected: Expected) -> Result<Bytes> {
+        let missing = || Error::part(part, format!("a file `{name}`"), NO_FILE);
+        let check = |found: u64| match expected.fits(found) {
+            true => Ok(found),
+            false => Err(Error::part(
+                part,
+                format!("{expected} in `{name}`"),
+                format!("{found} bytes"),
+            )),
+        };
         let storage = match (self.files.get(name), &self.folder) {
-            (Some(Lent::Bytes(bytes)), _) => Storage::Host(Arc::clone(bytes)),
+            (Some(Lent::Bytes(bytes)), _) => {
+                check(bytes.as_ref().as_ref().len() as u64)?;
+                Storage::Host(Arc::clone(bytes))
+            }
             (
                 Some(Lent::Range {
                     file,
@@ -157,26 +168,24 @@ impl Parts {
                         format!("a file of {end} bytes"),
                     ));
                 }
-                self.read(file, *offset, *length)
+                self.read(file, *offset, check(*length)?)
                     .map_err(|fault| fault.at(name.into(), part))?
             }
             (None, Some(folder)) => {
                 let path = folder.join(name);
-                let file = open_without_links(&path).map_err(|source| match source.kind() {
-                    ErrorKind::NotFound => missing(),
-                    _ => Error::Io {
-                        path: path.clone(),
-                        source,
-                    },
-                })?;
-                let metadata = file.metadata().map_err(|source| Error::Io {
+                let io = |source| Error::Io {
                     path: path.clone(),
                     source,
+                };
+                let file = open_without_links(&path).map_err(|source| match source.kind() {
+                    ErrorKind::NotFound => missing(),
+                    _ => io(source),
                 })?;
+                let metadata = file.metadata().map_err(io)?;
                 if !metadata.is_file() || metadata.is_symlink() {
                     return Err(Error::part(part, "a plain file", kind_of(&metadata)));
                 }
-                self.read(&file, 0, metadata.len())
+                self.read(&file, 0, check(metadata.len())?)
                     .map_err(|fault| fault.at(path, part))?
             }
             (None, None) => return Err(missing()),
@@ -217,6 +226,34 @@ impl Parts {
             ErrorKind::NotADirectory,
             "a bundle is a folder with a manifest.json",
         )))
+    }
+}
+
+/// What is found where a part's file should be.
+pub(super) const NO_FILE: &str = "no such file";
+
+/// How long a file should be. It is asked before anything is read.
+#[derive(Clone, Copy)]
+pub(super) enum Expected {
+    Exactly(u64),
+    AtMost(u64),
+}
+
+impl Expected {
+    fn fits(self, found: u64) -> bool {
+        match self {
+            Self::Exactly(bytes) => found == bytes,
+            Self::AtMost(bytes) => found <= bytes,
+        }
+    }
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exactly(bytes) => write!(f, "{bytes} bytes"),
+            Self::AtMost(bytes) => write!(f, "at most {bytes} bytes"),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use bytemuck::AnyBitPattern;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
+use super::json;
 use super::source::Bytes;
 use crate::error::{Error, Result};
 
@@ -47,6 +48,10 @@ impl Tensors {
         let header = u64::from_le_bytes(prefix);
         if header > MAX_HEADER_BYTES {
             return Err(wrong(format!("a header of {header} bytes")));
+        }
+        let text = bytes.get(8..).and_then(|rest| rest.get(..header as usize));
+        if let Some(text) = text {
+            json::parse(text).map_err(wrong)?;
         }
         let (header, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|error| wrong(error.to_string()))?;

@@ -234,9 +234,13 @@ fn install_hook() {
     }
     INSTALL.call_once(|| {
         let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| match INSIDE.get() {
-            0 => before(info),
-            _ => log::error!(target: "oneiro::panic", "{info}"),
+        panic::set_hook(Box::new(move |info| {
+            let current = std::thread::current();
+            let ours = current.name() == Some(crate::catalog::SCAN_THREAD);
+            match INSIDE.get() {
+                0 if !ours => before(info),
+                _ => log::error!(target: "oneiro::panic", "{info}"),
+            }
         }));
     });
 }

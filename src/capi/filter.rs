@@ -7,9 +7,9 @@ use super::cancel::{oneiro_cancel, request_of};
 use super::checks::{array, flag, optional_text, text, texts, unknown};
 use super::growing::{growing, init, read, read_array};
 use crate::bundle::Seen;
+use crate::call::CallOptions;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::recommender::CallOptions;
 
 /// Only items with at least one of the condition's tags; none at all if it has no tags.
 pub const ONEIRO_WITH_ANY_TAG: i32 = 1;

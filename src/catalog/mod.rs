@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod attributes;
 mod kernel;
 mod scan;
@@ -19,7 +20,10 @@ mod topk;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use admission::{Admission, Test};
 pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
+#[cfg(feature = "capi")]
+pub(crate) use scan::SCAN_THREAD;
 pub use space::Space;
 pub(crate) use topk::{Scored, most};
 

@@ -8,18 +8,21 @@
 
 use std::ops::Range;
 
+use super::admission::Admission;
 use super::kernel::{Query, any_reaches};
 use super::space::Space;
 use super::topk::{Scored, TopK};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::filter::Admission;
 
 /// Rows that are scored at once: their scores stay in the first cache.
 const BLOCK: usize = 256;
 
 /// Rows between two looks at `cancel`, and the least that is worth a thread.
 const STRETCH: usize = 4096;
+
+/// What threads of a scan are called.
+pub(crate) const SCAN_THREAD: &str = "oneiro-scan";
 
 impl Space {
     /// The scores of some items, in their order; NaN (which never ranks) for a cold one.
@@ -117,7 +120,7 @@ impl Scan<'_> {
             let mut running = Vec::new();
             for rows in shares.skip(1) {
                 let scan = *self;
-                let name = "oneiro-scan".to_owned();
+                let name = SCAN_THREAD.to_owned();
                 let again = rows.clone();
                 let thread = std::thread::Builder::new()
                     .name(name)

@@ -11,7 +11,11 @@ use half::f16;
 
 use super::kernel::{Block, Query, Stored};
 use crate::bundle::{Array, Metric, RowType, SpaceEntry, Tensors};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+
+/// Numbers between two looks at `cancel` in `verify`.
+const VERIFY_BLOCK: usize = 1 << 20;
 
 /// The tensors that an item table may have.
 const TENSORS: [&str; 6] = ["rows", "scale", "error", "bias", "cold", "empty"];
@@ -92,16 +96,16 @@ impl Space {
     }
 
     /// Reads every number.
-    pub(crate) fn verify(&self) -> Result<()> {
+    pub(crate) fn verify(&self, cancel: &Cancel) -> Result<()> {
         match &self.rows {
             Rows::F32(rows) => {
-                self.verify_rows(rows, "finite numbers", |value| value.is_finite())?
+                self.verify_rows(cancel, rows, "finite numbers", |value| value.is_finite())?
             }
             Rows::F16(rows) => {
-                self.verify_rows(rows, "finite numbers", |value| value.is_finite())?
+                self.verify_rows(cancel, rows, "finite numbers", |value| value.is_finite())?
             }
             Rows::I8 { rows, scale, error } => {
-                self.verify_rows(rows, "−127 to 127", |&value| value != i8::MIN)?;
+                self.verify_rows(cancel, rows, "−127 to 127", |&value| value != i8::MIN)?;
                 for (tensor, values) in [("scale", scale), ("error", error)] {
                     self.verify_numbers(
                         tensor,
@@ -128,18 +132,24 @@ impl Space {
 
     fn verify_rows<T: Stored>(
         &self,
+        cancel: &Cancel,
         rows: &[T],
         expected: &str,
         sound: impl Fn(&T) -> bool,
     ) -> Result<()> {
-        match rows.iter().position(|value| !sound(value)) {
-            Some(index) => {
-                let (item, column) = (index / self.width, index % self.width);
-                let found = format!("{} in column {column} of item {item}", rows[index].widen());
-                Err(self.wrong("rows", expected, found))
+        for (block, values) in rows.chunks(VERIFY_BLOCK).enumerate() {
+            cancel.check()?;
+            if let Some(index) = values.iter().position(|value| !sound(value)) {
+                let at = block * VERIFY_BLOCK + index;
+                let (item, column) = (at / self.width, at % self.width);
+                let found = format!(
+                    "{} in column {column} of item {item}",
+                    values[index].widen()
+                );
+                return Err(self.wrong("rows", expected, found));
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
     fn verify_numbers(
@@ -225,7 +235,8 @@ impl Space {
     /// Copies an item's row to `out`: `[width]`, as f32, whatever it is stored as.
     ///
     /// # Errors
-    /// [`Error::UnknownItem`]; [`Error::InvalidArgument`] if `out` is not as long as a row.
+    /// [`Error::UnknownItem`]; [`Error::InvalidArgument`] if `out` is not as long as a row; [`Error::Tensor`] if the row
+    /// holds a number that is not finite.
     pub fn row(&self, item: u32, out: &mut [f32]) -> Result<()> {
         if item >= self.len {
             return Err(Error::UnknownItem {
@@ -248,7 +259,13 @@ impl Space {
                 widen(self.block(rows, range)?, scale, out);
             }
         }
-        Ok(())
+        match out.iter().position(|number| !number.is_finite()) {
+            None => Ok(()),
+            Some(column) => {
+                let found = format!("{} in column {column} of item {item}", out[column]);
+                Err(self.wrong("rows", "finite numbers", found))
+            }
+        }
     }
 
     /// A query of this space: `point` has `width` finite numbers.
@@ -385,7 +402,7 @@ mod tests {
         ] {
             let bundle = open_space(2, &(table, 2, dtype, "dot")).unwrap();
             let space = bundle.space("s").unwrap();
-            space.verify().unwrap();
+            space.verify(&Cancel::new()).unwrap();
             let mut row = [0.0; 2];
             for (item, expected) in [(0, first), (1, second)] {
                 space.row(item, &mut row).unwrap();
@@ -556,7 +573,8 @@ mod tests {
         ];
         for (table, dtype, expected) in cases {
             let bundle = open_space(2, &(table, 2, dtype, "dot")).unwrap();
-            let error = bundle.space("s").unwrap().verify().unwrap_err().to_string();
+            let space = bundle.space("s").unwrap();
+            let error = space.verify(&Cancel::new()).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

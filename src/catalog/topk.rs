@@ -9,9 +9,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::admission::Admission;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::filter::Admission;
 
 /// An item and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,8 +10,9 @@ use prost::Message;
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 
-/// Weights belong outside the model: what is in it would be copied when it is parsed.
-const MAX_MODEL_BYTES: usize = 16 << 20;
+/// Weights belong outside the model: what is in it would be copied when it is parsed. The limit also bounds what
+/// decoding a hostile model takes: some fifty times its length.
+const MAX_MODEL_BYTES: usize = 2 << 20;
 
 /// Every tensor of external data begins at a multiple of this.
 const ALIGNMENT: u64 = 64;
@@ -92,16 +93,16 @@ struct Node {
 
 #[derive(Message)]
 struct Attribute {
-    #[prost(message, optional, tag = "5")]
-    t: Option<Tensor>,
-    #[prost(message, optional, tag = "6")]
-    g: Option<Nodes>,
+    #[prost(message, optional, boxed, tag = "5")]
+    t: Option<Box<Tensor>>,
+    #[prost(message, optional, boxed, tag = "6")]
+    g: Option<Box<Nodes>>,
     #[prost(message, repeated, tag = "10")]
     tensors: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
     graphs: Vec<Nodes>,
-    #[prost(message, optional, tag = "22")]
-    sparse_tensor: Option<SparseTensor>,
+    #[prost(message, optional, boxed, tag = "22")]
+    sparse_tensor: Option<Box<SparseTensor>>,
     #[prost(message, repeated, tag = "23")]
     sparse_tensors: Vec<SparseTensor>,
 }
@@ -149,6 +150,14 @@ pub(crate) fn check(bundle: &Bundle, name: &str) -> Result<()> {
                 "an ONNX model of at most {MAX_MODEL_BYTES} bytes, with its weights as external data"
             ),
             format!("{} bytes", bytes.len()),
+        ));
+    }
+    // The other format that ONNX Runtime reads, which may be made to look like this one.
+    if bytes.get(4..8) == Some(b"ORTM") {
+        return Err(Error::part(
+            &entry.model,
+            "an ONNX model",
+            "a model in the ORT format",
         ));
     }
     let model = Model::decode(&bytes[..])
@@ -203,17 +212,20 @@ impl Checker<'_> {
             for attribute in &node.attribute {
                 attribute
                     .t
-                    .iter()
+                    .as_deref()
+                    .into_iter()
                     .chain(&attribute.tensors)
                     .try_for_each(|tensor| self.tensor(tensor))?;
                 attribute
                     .g
-                    .iter()
+                    .as_deref()
+                    .into_iter()
                     .chain(&attribute.graphs)
                     .try_for_each(|graph| self.nodes(graph))?;
                 attribute
                     .sparse_tensor
-                    .iter()
+                    .as_deref()
+                    .into_iter()
                     .chain(&attribute.sparse_tensors)
                     .try_for_each(|tensor| self.sparse(tensor))?;
             }
@@ -240,55 +252,46 @@ impl Checker<'_> {
         if tensor.data_location != EXTERNAL && tensor.external_data.is_empty() {
             return Ok(());
         }
-        let what = || format!("weights `{}`", tensor.name);
-        let field = |key: &str| {
-            tensor
-                .external_data
-                .iter()
-                .find(|entry| entry.key == key)
-                .map(|entry| &entry.value)
+        let wrong = |expected: String, found: &str| {
+            let what = format!("weights `{}`", tensor.name);
+            let found = format!("`{}`", found.escape_debug());
+            Error::graph(self.graph, what, expected, found)
         };
-        let location = field("location").map_or("", String::as_str);
-        let Some((file, length)) = self.weights.iter().find(|(file, _)| *file == location) else {
+        let (mut location, mut offset, mut length) = (None, None, None);
+        for entry in &tensor.external_data {
+            let field = match entry.key.as_str() {
+                "location" => &mut location,
+                "offset" => &mut offset,
+                "length" => &mut length,
+                _ => return Err(wrong("location, offset and length only".into(), &entry.key)),
+            };
+            if field.replace(entry.value.as_str()).is_some() {
+                return Err(wrong("each field once".into(), &entry.key));
+            }
+        }
+        let location = location.unwrap_or_default();
+        let Some((file, whole)) = self.weights.iter().find(|(file, _)| *file == location) else {
             let files: Vec<&str> = self.weights.iter().map(|(file, _)| *file).collect();
-            let expected = format!("external data in one of [{}]", files.join(", "));
-            return Err(Error::graph(
-                self.graph,
-                what(),
-                expected,
-                format!("`{}`", location.escape_debug()),
+            return Err(wrong(
+                format!("external data in one of [{}]", files.join(", ")),
+                location,
             ));
         };
-        let number = |key: &str, absent: u64| match field(key) {
+        let number = |text: Option<&str>, absent: u64| match text {
             None => Ok(absent),
-            Some(text) => text.parse().map_err(|_| {
-                Error::graph(
-                    self.graph,
-                    what(),
-                    format!("a number as `{key}`"),
-                    format!("`{}`", text.escape_debug()),
-                )
-            }),
+            Some(text) => text
+                .parse()
+                .map_err(|_| wrong("a number of bytes".into(), text)),
         };
-        let offset = number("offset", 0)?;
-        let bytes = number("length", length.saturating_sub(offset))?;
-        if offset.checked_add(bytes).is_none_or(|end| end > *length) {
-            let found = format!("{bytes} bytes from {offset}");
-            return Err(Error::graph(
-                self.graph,
-                what(),
-                format!("data within the {length} bytes of `{file}`"),
-                found,
-            ));
+        let offset = number(offset, 0)?;
+        let length = number(length, whole.saturating_sub(offset))?;
+        if offset.checked_add(length).is_none_or(|end| end > *whole) {
+            let expected = format!("data within the {whole} bytes of `{file}`");
+            return Err(wrong(expected, &format!("{length} bytes from {offset}")));
         }
         if offset % ALIGNMENT != 0 {
             let expected = format!("an offset that is a multiple of {ALIGNMENT}");
-            return Err(Error::graph(
-                self.graph,
-                what(),
-                expected,
-                offset.to_string(),
-            ));
+            return Err(wrong(expected, &offset.to_string()));
         }
         Ok(())
     }

@@ -21,6 +21,9 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 
+/// The oldest version that will do: that of the API this crate was built against.
+pub(crate) const OLDEST_MINOR: u32 = ort::MINOR_VERSION;
+
 /// ONNX Runtime's own table of functions, for a host that has loaded (or linked) it already.
 pub use ort::sys::OrtApiBase;
 
@@ -136,11 +139,27 @@ pub(super) fn get() -> Result<&'static Environment> {
 /// A file stands for itself, a folder for the libraries that may lie in it.
 fn candidates(path: &Path) -> Vec<PathBuf> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    if path.is_dir() {
-        FILE_NAMES.iter().map(|name| path.join(name)).collect()
-    } else {
-        vec![path]
+    if !path.is_dir() {
+        return vec![path];
     }
+    let mut files: Vec<PathBuf> = FILE_NAMES.iter().map(|name| path.join(name)).collect();
+    files.extend(versioned(&path));
+    files
+}
+
+/// The libraries of a folder that carry their version in their name, as those in ONNX Runtime's Python wheels do.
+fn versioned(folder: &Path) -> Vec<PathBuf> {
+    let known = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| {
+            name.starts_with("libonnxruntime.so.1.")
+                || name.starts_with("libonnxruntime.1.") && name.ends_with(".dylib")
+        })
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(known).collect();
+    files.sort();
+    files
 }
 
 /// The folders of the library and of the executable that hold oneiro.
@@ -171,8 +190,14 @@ fn own_library() -> Option<PathBuf> {
         if libc::dladdr(address, &mut info) == 0 || info.dli_fname.is_null() {
             return None;
         }
-        let name = OsStr::from_bytes(CStr::from_ptr(info.dli_fname).to_bytes());
-        std::fs::canonicalize(Path::new(name)).ok()
+        let name = Path::new(OsStr::from_bytes(CStr::from_ptr(info.dli_fname).to_bytes()));
+        // A relative name may be no more than what the program was called by: taken from the current folder, it would
+        // let whoever owns that folder choose the library.
+        if name.is_relative() {
+            None
+        } else {
+            std::fs::canonicalize(name).ok()
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod options;
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ort::AsPointer;
 use ort::session::builder::SessionBuilder;
@@ -26,6 +27,9 @@ use crate::error::{Error, Result};
 /// Weights up to this size are prepacked when nobody says otherwise: the copy is small, the runs are faster.
 const PREPACK_UP_TO_BYTES: usize = 16 << 20;
 
+/// How long a run that waits for its turn goes without looking whether it was cancelled.
+const TURN: Duration = Duration::from_millis(5);
+
 /// A graph ready to run. Runs take turns.
 pub(crate) struct Graph {
     name: String,
@@ -41,6 +45,22 @@ pub(crate) struct Graph {
 pub(crate) enum Input<'a> {
     F32(&'a [f32], &'a [i64]),
     I64(&'a [i64], &'a [i64]),
+}
+
+/// What a tensor's numbers are.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers {
+    F32,
+    I64,
+}
+
+impl Numbers {
+    fn of_runtime(self) -> TensorElementType {
+        match self {
+            Self::F32 => TensorElementType::Float32,
+            Self::I64 => TensorElementType::Int64,
+        }
+    }
 }
 
 /// One dimension of a contract: any length, or this one.
@@ -92,6 +112,9 @@ impl Graph {
                 "session.use_external_initializer_file_buffers_directly",
                 "1",
             )
+            .map_err(built)?
+            // Only what `check` has read may be loaded: not the other format, told apart by its bytes.
+            .with_config_entry("session.load_model_format", "ONNX")
             .map_err(built)?;
         lend_weights(&mut builder, name, &files, &weights)?;
         let session = builder
@@ -117,17 +140,14 @@ impl Graph {
     }
 
     /// Fails unless the graph's inputs are exactly these.
-    pub(crate) fn expect_inputs(
-        &self,
-        expected: &[(&str, TensorElementType, &[Dim])],
-    ) -> Result<()> {
+    pub(crate) fn expect_inputs(&self, expected: &[(&str, Numbers, &[Dim])]) -> Result<()> {
         let session = self.session.lock();
         let names: Vec<&str> = session
             .inputs()
             .iter()
             .map(|outlet| outlet.name())
             .collect();
-        for (input, dtype, dims) in expected {
+        for (input, numbers, dims) in expected {
             let found = session
                 .inputs()
                 .iter()
@@ -135,7 +155,7 @@ impl Graph {
             self.expect(
                 "input",
                 input,
-                *dtype,
+                *numbers,
                 dims,
                 found.map(|outlet| outlet.dtype()),
                 &names,
@@ -156,12 +176,7 @@ impl Graph {
     }
 
     /// Fails unless the graph has this output.
-    pub(crate) fn expect_output(
-        &self,
-        output: &str,
-        dtype: TensorElementType,
-        dims: &[Dim],
-    ) -> Result<()> {
+    pub(crate) fn expect_output(&self, output: &str, numbers: Numbers, dims: &[Dim]) -> Result<()> {
         let session = self.session.lock();
         let names: Vec<&str> = session
             .outputs()
@@ -175,7 +190,7 @@ impl Graph {
         self.expect(
             "output",
             output,
-            dtype,
+            numbers,
             dims,
             found.map(|outlet| outlet.dtype()),
             &names,
@@ -186,11 +201,12 @@ impl Graph {
         &self,
         kind: &str,
         tensor: &str,
-        dtype: TensorElementType,
+        numbers: Numbers,
         dims: &[Dim],
         found: Option<&ValueType>,
         names: &[&str],
     ) -> Result<()> {
+        let dtype = numbers.of_runtime();
         let wrong = |found: String| {
             let expected = format!("{dtype:?} {}", shape_of(dims));
             Error::graph(&self.name, format!("{kind} `{tensor}`"), expected, found)
@@ -247,7 +263,12 @@ impl Graph {
         }
         let options = Arc::new(RunOptions::new().map_err(failed)?);
         let stop = Arc::clone(&options);
-        let mut session = self.session.lock();
+        let mut session = loop {
+            match self.session.try_lock_for(TURN) {
+                Some(session) => break session,
+                None => cancel.check()?,
+            }
+        };
         cancel.during(
             move || {
                 let _ = stop.terminate();

@@ -8,13 +8,11 @@
 
 use std::sync::Arc;
 
-use ort::value::TensorElementType;
-
 use crate::bundle::{Bundle, EmptyRow, EncoderEntry, Length};
 use crate::cancel::Cancel;
 use crate::catalog::Space;
 use crate::error::{Error, Result};
-use crate::graph::{Dim, Graph, Input};
+use crate::graph::{Dim, Graph, Input, Numbers};
 
 #[derive(Debug)]
 pub(crate) struct Encoder {
@@ -38,18 +36,10 @@ impl Encoder {
             Length::Fixed => Dim::Exactly(entry.window as usize),
         };
         graph.expect_inputs(&[
-            (
-                "rows",
-                TensorElementType::Float32,
-                &[Dim::Any, length, Dim::Exactly(d)],
-            ),
-            ("length", TensorElementType::Int64, &[Dim::Any]),
+            ("rows", Numbers::F32, &[Dim::Any, length, Dim::Exactly(d)]),
+            ("length", Numbers::I64, &[Dim::Any]),
         ])?;
-        graph.expect_output(
-            "state",
-            TensorElementType::Float32,
-            &[Dim::Any, Dim::Exactly(e)],
-        )?;
+        graph.expect_output("state", Numbers::F32, &[Dim::Any, Dim::Exactly(e)])?;
         let empty_row = match entry.empty_row {
             EmptyRow::Zero => vec![0.0; d],
             EmptyRow::Stored => input.stored_empty_row()?.to_vec(),
@@ -88,7 +78,13 @@ impl Encoder {
             Length::Dynamic => length,
             Length::Fixed => self.window,
         };
-        let mut gathered = Vec::with_capacity(rows * d);
+        let mut gathered = Vec::new();
+        gathered
+            .try_reserve_exact(rows * d)
+            .map_err(|_| Error::OutOfMemory {
+                what: "the rows of a window".into(),
+                bytes: rows * d * size_of::<f32>(),
+            })?;
         for _ in 0..rows {
             gathered.extend_from_slice(&self.empty_row);
         }
@@ -102,13 +98,22 @@ impl Encoder {
         let e = self.output.width();
         self.graph
             .run(&inputs, "state", cancel, |shape, state| match shape {
-                [1, width] if usize::try_from(*width) == Ok(e) => Ok(state.to_vec()),
-                _ => Err(Error::graph(
-                    self.graph.name(),
-                    "output `state`",
-                    format!("shape [1, {e}]"),
-                    format!("{shape:?}"),
-                )),
+                [1, width] if usize::try_from(*width) == Ok(e) => self.finite(state),
+                _ => Err(self.wrong_state(format!("shape [1, {e}]"), format!("{shape:?}"))),
             })
+    }
+
+    fn finite(&self, state: &[f32]) -> Result<Vec<f32>> {
+        match state.iter().position(|number| !number.is_finite()) {
+            None => Ok(state.to_vec()),
+            Some(column) => {
+                let found = format!("{} in column {column}", state[column]);
+                Err(self.wrong_state("finite numbers".into(), found))
+            }
+        }
+    }
+
+    fn wrong_state(&self, expected: String, found: String) -> Error {
+        Error::graph(self.graph.name(), "output `state`", expected, found)
     }
 }

@@ -5,11 +5,11 @@
 use std::time::Instant;
 
 use super::stage;
+use crate::call::CallOptions;
+use crate::catalog::Admission;
 use crate::error::Result;
-use crate::filter::Admission;
 use crate::network::Encoder;
 use crate::ranking::{Origin, Ranking};
-use crate::recommender::CallOptions;
 
 /// The `count` best items for a state that was computed since `started`.
 pub(crate) fn by_encoder(

@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use super::stage;
 use crate::cancel::Cancel;
-use crate::catalog::{Catalog, most};
+use crate::catalog::{Admission, Catalog, most};
 use crate::error::Result;
-use crate::filter::Admission;
 use crate::ranking::{Origin, Ranking};
 
 /// The `count` most popular items; those that were never counted do not rank.

@@ -5,14 +5,14 @@
 use std::time::Instant;
 
 use super::stage;
-use crate::catalog::Space;
+use crate::call::CallOptions;
+use crate::catalog::{Admission, Catalog, Space};
 use crate::error::{Error, Result};
-use crate::filter::Admission;
 use crate::ranking::{Origin, Ranking};
-use crate::recommender::CallOptions;
 
 /// The `count` items nearest to `item` in `space`.
 pub(crate) fn similar(
+    catalog: &Catalog,
     space: &Space,
     item: u32,
     count: usize,
@@ -21,7 +21,11 @@ pub(crate) fn similar(
 ) -> Result<Ranking> {
     if space.is_cold(item) {
         return Err(Error::Unsupported {
-            what: format!("trained row for item {item} in space `{}`", space.name()),
+            what: format!(
+                "trained row for `{}` in the space `{}`",
+                catalog.id(item)?,
+                space.name()
+            ),
         });
     }
     let started = Instant::now();

@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// Copies `models/tiny` to a folder of its own and edits its manifest.
@@ -17,4 +18,94 @@ pub fn tiny(edit: impl FnOnce(&mut Value)) -> TempDir {
     edit(&mut json);
     fs::write(manifest, serde_json::to_vec(&json).unwrap()).unwrap();
     folder
+}
+
+/// The tiny bundle with an encoder that never ends: an ONNX `Loop` of 2⁶² turns over one `Identity`.
+#[allow(dead_code, reason = "not every test that changes a bundle needs it")]
+pub fn endless() -> TempDir {
+    let text = |field, text: &str| block(field, text.as_bytes());
+    let dims = |dims: &[&str]| {
+        let dims: Vec<u8> = dims
+            .iter()
+            .flat_map(|dim| block(1, &text(2, dim)))
+            .collect();
+        block(2, &dims)
+    };
+    // TypeProto: a tensor of an element type (1 f32, 7 i64, 9 bool) and, perhaps, a shape.
+    let value = |field, name: &str, element: u8, shape: Option<&[&str]>| {
+        let tensor = [vec![0x08, element], shape.map(dims).unwrap_or_default()].concat();
+        block(
+            field,
+            &[text(1, name), block(2, &block(1, &tensor))].concat(),
+        )
+    };
+    let node = |inputs: &[&str], output: &str, operator: &str, attributes: Vec<u8>| {
+        let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
+        block(
+            1,
+            &[inputs, text(2, output), text(4, operator), attributes].concat(),
+        )
+    };
+    let body = [
+        node(&["go"], "go_on", "Identity", vec![]),
+        node(&["x"], "x_on", "Identity", vec![]),
+        text(2, "body"),
+        value(11, "turn", 7, Some(&[])),
+        value(11, "go", 9, Some(&[])),
+        value(11, "x", 1, None),
+        value(12, "go_on", 9, Some(&[])),
+        value(12, "x_on", 1, None),
+    ]
+    .concat();
+    let attribute = |name: &str, rest: Vec<u8>, kind: u8| {
+        block(5, &[text(1, name), rest, vec![0xa0, 0x01, kind]].concat())
+    };
+    let constant = |name: &str, element: u8, bytes: &[u8]| {
+        block(
+            5,
+            &[vec![0x10, element], text(8, name), block(9, bytes)].concat(),
+        )
+    };
+    let axes = attribute("axes", vec![0x40, 1], 7);
+    let keepdims = attribute("keepdims", vec![0x18, 0], 2);
+    let graph = [
+        node(&["rows"], "mean", "ReduceMean", [axes, keepdims].concat()),
+        node(
+            &["turns", "always", "mean"],
+            "state",
+            "Loop",
+            attribute("body", block(6, &body), 5),
+        ),
+        text(2, "endless"),
+        constant("turns", 7, &(1i64 << 62).to_le_bytes()),
+        constant("always", 9, &[1]),
+        value(11, "rows", 1, Some(&["B", "L", "d"])),
+        value(11, "length", 7, Some(&["B"])),
+        value(12, "state", 1, Some(&["B", "e"])),
+    ]
+    .concat();
+    let model = [vec![0x08, 9], block(7, &graph), block(8, &[0x10, 17])].concat();
+    let folder = tiny(|manifest| {
+        let digest: String = Sha256::digest(&model)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        manifest["parts"]["encoder"]["bytes"] = model.len().into();
+        manifest["parts"]["encoder"]["sha256"] = digest.into();
+    });
+    fs::write(folder.path().join("encoder.onnx"), model).unwrap();
+    folder
+}
+
+/// A protobuf field with a length.
+fn block(field: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![field << 3 | 2];
+    let mut length = content.len();
+    while length > 0x7f {
+        bytes.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend(content);
+    bytes
 }

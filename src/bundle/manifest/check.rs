@@ -1,0 +1,214 @@
+//! What a manifest must keep beyond its form: versions first, then that every name it uses is defined in it.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{FORMAT, Manifest, RetrieveEntry};
+use crate::bundle::json::kind_of;
+use crate::error::{Error, Result};
+
+/// The features that a manifest's `requires` may name. Format 1 has none.
+const FEATURES: [&str; 0] = [];
+
+/// The most numbers that a window of rows may have: what is gathered for one run, 64 MiB.
+const MAX_WINDOW_NUMBERS: u64 = 16 << 20;
+
+impl Manifest {
+    pub(super) fn check(&self) -> Result<()> {
+        self.check_parts()?;
+        let part = |at: String, name: &str| match self.parts.contains_key(name) {
+            true => Ok(()),
+            false => Err(Error::manifest(
+                at,
+                "the name of a part",
+                format!("`{name}`"),
+            )),
+        };
+        part("catalog.part".into(), &self.catalog.part)?;
+        if self.catalog.items == 0 || self.catalog.items == u32::MAX {
+            return Err(Error::manifest(
+                "catalog.items",
+                "1 to 4294967294",
+                self.catalog.items.to_string(),
+            ));
+        }
+        for (name, space) in &self.spaces {
+            part(format!("spaces.{name}.part"), &space.part)?;
+            if space.rows != self.catalog.items {
+                return Err(Error::manifest(
+                    format!("spaces.{name}.rows"),
+                    format!("{} (catalog.items)", self.catalog.items),
+                    space.rows.to_string(),
+                ));
+            }
+            if !(1..=65536).contains(&space.width) {
+                return Err(Error::manifest(
+                    format!("spaces.{name}.width"),
+                    "1 to 65536",
+                    space.width.to_string(),
+                ));
+            }
+        }
+        for (name, graph) in &self.graphs {
+            part(format!("graphs.{name}.model"), &graph.model)?;
+            for (index, weights) in graph.weights.iter().enumerate() {
+                part(format!("graphs.{name}.weights[{index}]"), weights)?;
+            }
+        }
+        for (name, encoder) in &self.encoders {
+            if !self.graphs.contains_key(&encoder.graph) {
+                return Err(Error::manifest(
+                    format!("encoders.{name}.graph"),
+                    "the name of a graph",
+                    format!("`{}`", encoder.graph),
+                ));
+            }
+            self.check_space(&format!("encoders.{name}.input"), &encoder.input)?;
+            self.check_space(&format!("encoders.{name}.output"), &encoder.output)?;
+            if !(1..=65536).contains(&encoder.window) {
+                return Err(Error::manifest(
+                    format!("encoders.{name}.window"),
+                    "1 to 65536",
+                    encoder.window.to_string(),
+                ));
+            }
+            let width = self.spaces[&encoder.input].width;
+            let numbers = u64::from(encoder.window) * u64::from(width);
+            if numbers > MAX_WINDOW_NUMBERS {
+                return Err(Error::manifest(
+                    format!("encoders.{name}.window"),
+                    format!("at most {MAX_WINDOW_NUMBERS} numbers in a window"),
+                    format!("{} rows of {width}", encoder.window),
+                ));
+            }
+        }
+        if let Some(similar) = &self.similar {
+            self.check_space("similar", similar)?;
+        }
+        self.check_recipe()
+    }
+
+    /// Names of files are plain names, and no two parts share a file.
+    fn check_parts(&self) -> Result<()> {
+        let mut files = BTreeSet::new();
+        for (name, part) in &self.parts {
+            let plain = !part.file.is_empty()
+                && part.file.len() <= 255
+                && part.file != "."
+                && part.file != ".."
+                && part.file != "manifest.json"
+                && !part.file.contains(['/', '\\', ':', '\0']);
+            if !plain {
+                return Err(Error::manifest(
+                    format!("parts.{name}.file"),
+                    "a plain file name in the bundle's folder",
+                    format!("`{}`", part.file.escape_debug()),
+                ));
+            }
+            if !files.insert(&part.file) {
+                return Err(Error::manifest(
+                    format!("parts.{name}.file"),
+                    "a file of its own",
+                    format!("`{}` again", part.file),
+                ));
+            }
+            if part.sha256.len() != 64
+                || !part
+                    .sha256
+                    .bytes()
+                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            {
+                return Err(Error::manifest(
+                    format!("parts.{name}.sha256"),
+                    "64 lower-case hex digits",
+                    format!("`{}`", part.sha256.escape_debug()),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_space(&self, at: &str, name: &str) -> Result<()> {
+        match self.spaces.contains_key(name) {
+            true => Ok(()),
+            false => Err(Error::manifest(
+                at,
+                "the name of a space",
+                format!("`{name}`"),
+            )),
+        }
+    }
+
+    fn check_recipe(&self) -> Result<()> {
+        let [step] = self.recipe.steps.as_slice() else {
+            return Err(Error::manifest(
+                "recipe.steps",
+                "one step",
+                format!("{} steps", self.recipe.steps.len()),
+            ));
+        };
+        if step.count == 0 {
+            return Err(Error::manifest("recipe.steps[0].count", "at least 1", "0"));
+        }
+        let at = "recipe.steps[0].encoder";
+        match (step.retrieve, &step.encoder) {
+            (RetrieveEntry::Encoder, Some(name)) if self.encoders.contains_key(name) => {}
+            (RetrieveEntry::Encoder, Some(name)) => {
+                return Err(Error::manifest(
+                    at,
+                    "the name of an encoder",
+                    format!("`{name}`"),
+                ));
+            }
+            (RetrieveEntry::Encoder, None) => {
+                return Err(Error::manifest(at, "the name of an encoder", "nothing"));
+            }
+            (RetrieveEntry::Popularity, Some(name)) => {
+                return Err(Error::manifest(
+                    at,
+                    "nothing beside `popularity`",
+                    format!("`{name}`"),
+                ));
+            }
+            (RetrieveEntry::Popularity, None) => {}
+        }
+        if self.recipe.cold == RetrieveEntry::Encoder && step.encoder.is_none() {
+            return Err(Error::manifest(
+                "recipe.cold",
+                "popularity: no step names an encoder",
+                "encoder",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Version questions come before all others: a newer manifest may have any shape.
+pub(super) fn version(tree: &Value) -> Result<()> {
+    match tree.get("format") {
+        Some(format) if format.as_u64() == Some(u64::from(FORMAT)) => {}
+        Some(format) if format.is_u64() => {
+            return Err(Error::BundleVersion {
+                feature: format!("format {format}"),
+            });
+        }
+        Some(other) => return Err(Error::manifest("format", "1", other.to_string())),
+        None if tree.is_object() => return Err(Error::manifest("format", "1", "nothing")),
+        None => return Err(Error::manifest(".", "an object", kind_of(tree))),
+    }
+    let Some(Value::Array(required)) = tree.get("requires") else {
+        return Ok(());
+    };
+    for feature in required {
+        let known = feature.as_str().is_none_or(|name| FEATURES.contains(&name));
+        if !known {
+            return Err(Error::BundleVersion {
+                feature: format!("the feature {feature}"),
+            });
+        }
+    }
+    Ok(())
+}

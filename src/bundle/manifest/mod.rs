@@ -1,0 +1,240 @@
+//! `manifest.json`: what a bundle holds and what it is for. The format is described in `models/README.md`.
+
+#![forbid(unsafe_code)]
+
+mod check;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::json;
+use crate::error::{Error, Result};
+
+/// The format that this version reads and [`models/README.md`] describes.
+///
+/// [`models/README.md`]: https://docs.rs/crate/oneiro/latest/source/models/README.md
+pub const FORMAT: u32 = 1;
+
+/// Far above any real manifest, small enough to read at once.
+pub(super) const MAX_MANIFEST_BYTES: u64 = 16 << 20;
+
+/// A bundle's manifest, field by field as in `models/README.md`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct Manifest {
+    pub format: u32,
+    #[serde(default)]
+    pub requires: Vec<String>,
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    pub parts: BTreeMap<String, PartEntry>,
+    pub catalog: CatalogEntry,
+    #[serde(default)]
+    pub spaces: BTreeMap<String, SpaceEntry>,
+    #[serde(default)]
+    pub graphs: BTreeMap<String, GraphEntry>,
+    #[serde(default)]
+    pub encoders: BTreeMap<String, EncoderEntry>,
+    pub similar: Option<String>,
+    pub seen: Seen,
+    pub recipe: RecipeEntry,
+    #[serde(default)]
+    pub provenance: Provenance,
+}
+
+/// A file of the bundle.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct PartEntry {
+    pub file: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// The catalog: its part, its length and its attributes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct CatalogEntry {
+    pub part: String,
+    pub items: u32,
+    #[serde(default)]
+    pub attributes: BTreeMap<String, AttributeKind>,
+}
+
+/// What an attribute's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttributeKind {
+    /// Any number of names per item, such as genres.
+    Tags,
+    /// One whole number per item, or none.
+    Integer,
+}
+
+/// A table of rows and how it is scored.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct SpaceEntry {
+    pub part: String,
+    pub rows: u32,
+    pub width: u32,
+    pub dtype: RowType,
+    pub metric: Metric,
+    #[serde(default)]
+    pub bias: bool,
+}
+
+/// How rows are stored. Arithmetic is always in f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum RowType {
+    F32,
+    F16,
+    I8,
+}
+
+/// How a query is compared with a row; higher is always better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// ⟨query, row⟩.
+    Dot,
+    /// ⟨query, row⟩ / (‖query‖·‖row‖), 0 where a norm is 0.
+    Cosine,
+    /// −‖query − row‖₂.
+    L2,
+}
+
+/// An ONNX file with its external weights.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct GraphEntry {
+    pub model: String,
+    #[serde(default)]
+    pub weights: Vec<String>,
+    #[serde(default)]
+    pub prepack: Prepack,
+}
+
+/// Whether ONNX Runtime may rearrange a graph's weights, which copies them to private memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Prepack {
+    /// For small graphs only: large ones stay mapped.
+    #[default]
+    Auto,
+    /// Always: faster in batches and for quantised weights.
+    On,
+    /// Never: the weights stay mapped.
+    Off,
+}
+
+/// A sequence encoder: history in, state out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct EncoderEntry {
+    pub graph: String,
+    pub input: String,
+    pub output: String,
+    pub window: u32,
+    pub length: Length,
+    pub empty_row: EmptyRow,
+}
+
+/// How many rows an encoder is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Length {
+    /// As many as there are items.
+    Dynamic,
+    /// Always the whole window, padded on the right (Caser's filters see the padding).
+    Fixed,
+}
+
+/// What stands for padding and for an empty history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmptyRow {
+    /// A row of zeros.
+    Zero,
+    /// The tensor `empty` of the input space's part.
+    Stored,
+}
+
+/// Whether items of the history may be recommended again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Seen {
+    /// They are left out.
+    Exclude,
+    /// They rank like all others.
+    Allow,
+}
+
+/// What `recommend` does.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct RecipeEntry {
+    pub steps: Vec<StepEntry>,
+    pub cold: RetrieveEntry,
+}
+
+/// One step of a recipe.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct StepEntry {
+    pub retrieve: RetrieveEntry,
+    pub encoder: Option<String>,
+    pub count: u32,
+}
+
+/// A way of retrieving, as a recipe names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum RetrieveEntry {
+    Popularity,
+    Encoder,
+}
+
+/// Where the bundle comes from and how well it did.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct Provenance {
+    pub licence: Option<String>,
+    pub credit: Option<String>,
+    pub data_set: Option<String>,
+    pub command: Option<String>,
+    pub metrics: BTreeMap<String, f64>,
+}
+
+impl Manifest {
+    /// Reads and checks a manifest: its fields, and that every name it uses is defined in it.
+    ///
+    /// # Errors
+    /// [`Error::BundleVersion`] for another format or an unknown feature, [`Error::Manifest`] for anything else.
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let tree = json::parse(text)
+            .map_err(|error| Error::manifest(".", "JSON without repeated keys", error))?;
+        check::version(&tree)?;
+        let manifest: Self = serde_path_to_error::deserialize(tree).map_err(|error| {
+            let at = error.path().to_string();
+            Error::manifest(at, "a field of format 1", error.into_inner().to_string())
+        })?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,87 @@
+//! Which items may rank: a [`Filter`](crate::Filter) resolved against one catalog and one history.
+//!
+//! A scan asks about the few items whose score would enter its ranking.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::attributes::{NO_VALUE, Tags};
+use crate::bundle::Array;
+
+/// A filter, resolved. The default admits everything.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    /// Rising.
+    excluded: Vec<u32>,
+    /// Rising.
+    allowed: Option<Vec<u32>>,
+    tests: Vec<Test>,
+}
+
+/// One condition on an attribute.
+#[derive(Debug)]
+pub(crate) enum Test {
+    AnyTag {
+        tags: Arc<Tags>,
+        wanted: Vec<u32>,
+    },
+    NoTag {
+        tags: Arc<Tags>,
+        unwanted: u32,
+    },
+    Between {
+        values: Array<i64>,
+        least: i64,
+        greatest: i64,
+    },
+}
+
+impl Admission {
+    /// `allowed` rises; `excluded` may be in any order.
+    pub(crate) fn new(mut excluded: Vec<u32>, allowed: Option<Vec<u32>>, tests: Vec<Test>) -> Self {
+        excluded.sort_unstable();
+        excluded.dedup();
+        Self {
+            excluded,
+            allowed,
+            tests,
+        }
+    }
+
+    /// Whether an item may rank.
+    pub(crate) fn admits(&self, item: u32) -> bool {
+        self.excluded.binary_search(&item).is_err()
+            && self
+                .allowed
+                .as_ref()
+                .is_none_or(|allowed| allowed.binary_search(&item).is_ok())
+            && self.tests.iter().all(|test| test.admits(item))
+    }
+
+    /// The only items that may rank, rising, if there is such a list: whoever searches need look at no others.
+    pub(crate) fn allowed(&self) -> Option<&[u32]> {
+        self.allowed.as_deref()
+    }
+}
+
+impl Test {
+    /// Nothing is known of an item whose attribute is damaged (`verify` says so), so it passes no test.
+    fn admits(&self, item: u32) -> bool {
+        match self {
+            Self::AnyTag { tags, wanted } => tags
+                .of(item)
+                .is_some_and(|tags| wanted.iter().any(|tag| tags.contains(tag))),
+            Self::NoTag { tags, unwanted } => {
+                tags.of(item).is_some_and(|tags| !tags.contains(unwanted))
+            }
+            Self::Between {
+                values,
+                least,
+                greatest,
+            } => values
+                .get(item as usize)
+                .is_some_and(|value| *value != NO_VALUE && (least..=greatest).contains(&value)),
+        }
+    }
+}
