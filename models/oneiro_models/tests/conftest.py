@@ -1,5 +1,6 @@
-"""Where the tests find the repository's bundles and the data set that lies outside it."""
+"""Where the tests find the repository's bundles and the data sets that lie outside it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,24 @@ from oneiro_models.networks.sasrec import Shape
 from oneiro_models.tiny import untrained
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+DATA = Path(os.environ.get("ONEIRO_DATA") or REPOSITORY.parent / "shared" / "data")
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "data_set(name): needs this data set, of which the repository holds no copy")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out the tests whose data set is not here; they count as no skips."""
+    here = [item for item in items if all((DATA / mark.args[0]).exists() for mark in item.iter_markers("data_set"))]
+    config.stash[LEFT_OUT] = len(items) - len(here)
+    items[:] = here
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} tests need data sets: set ONEIRO_DATA (see models/oneiro_models/README.md)")
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +44,8 @@ def golden() -> Path:
 
 @pytest.fixture(scope="session")
 def movietweetings():
-    """The data set of models/demo, of which the repository holds no copy."""
-    folder = REPOSITORY.parent / "shared" / "data" / "movietweetings-100k"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared/data/movietweetings-100k beside the repository")
-    return read(folder)
+    """The data set of models/demo."""
+    return read(DATA / "movietweetings-100k")
 
 
 @pytest.fixture

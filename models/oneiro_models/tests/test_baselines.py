@@ -46,6 +46,7 @@ def test_itemknn_counts_a_user_once():
     assert ItemKNN(twice, 2)([np.array([0])])[0] == pytest.approx([1, 1 / np.sqrt(2)])
 
 
+@pytest.mark.data_set("movietweetings-100k")
 def test_figures_on_movietweetings(movietweetings):
     """Close to those measured by others on 5000 of the 6716 rows: 0.0872, 0.1324, 0.1326."""
     found = compare(movietweetings, {})

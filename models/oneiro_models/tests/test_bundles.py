@@ -135,13 +135,6 @@ def test_doubled_and_empty_ids_are_refused():
         Catalog(["a", ""])
 
 
-def test_a_foreign_folder_is_left_alone(tmp_path):
-    (tmp_path / "letter.txt").write_text("keep me")
-    with pytest.raises(Problem, match="holds no bundle"):
-        BundleWriter(tmp_path, "x", "")
-    assert (tmp_path / "letter.txt").exists()
-
-
 def test_the_card_gives_the_figures_of_the_manifest(models):
     card = (models / "demo.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line.startswith("|")]

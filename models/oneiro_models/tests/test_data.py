@@ -27,6 +27,16 @@ def test_csv_is_numbered_by_id_and_ordered_by_time(tmp_path):
     assert [history.tolist() for history in rows.histories] == [[1, 0]] and rows.targets.tolist() == [2]
 
 
+def test_the_digest_knows_the_events_and_their_split(tmp_path):
+    data = read(write(tmp_path / "events.csv", CSV), held_out=0.2)
+    again = read(write(tmp_path / "sorted.csv", "\n".join(sorted(CSV.splitlines(), reverse=True))), held_out=0.2)
+    assert data.digest() == again.digest()
+    others = [read(tmp_path / "events.csv", held_out=0.4)]
+    for old, new in (("ann,y,50", "ann,y,51"), ("ann,y,50", "bob,y,50"), ("ann,y,50", "ann,x,50"), ("007", "008")):
+        others.append(read(write(tmp_path / "other.csv", CSV.replace(old, new)), held_out=0.2))
+    assert data.digest() not in {other.digest() for other in others}
+
+
 def test_parquet_equals_csv(tmp_path):
     csv = read(write(tmp_path / "events.csv", CSV), held_out=0.2)
     table = pa.table({"user": [1, 2, 1, 2, 1], "item": ["007", "x", "x", "007", "y"], "time": [30, 10, 20, 40, 50]})
@@ -81,6 +91,7 @@ def test_other_file_types_are_refused(tmp_path):
         read(write(tmp_path / "events.txt", CSV))
 
 
+@pytest.mark.data_set("movietweetings-100k")
 def test_movietweetings(movietweetings):
     assert (movietweetings.items, len(movietweetings.train), len(movietweetings.validation)) == (2414, 54444, 6805)
     assert movietweetings.catalog.ids[0] == "tt0013442"

@@ -8,6 +8,7 @@ from oneiro_models.encoder import bundled_network
 from oneiro_models.train import Scorer
 
 
+@pytest.mark.data_set("movietweetings-100k")
 def test_the_demo_reaches_its_figures(models, movietweetings):
     bundle = Bundle(models / "demo")
     assert bundle.strings("ids") == movietweetings.catalog.ids

@@ -1,6 +1,7 @@
 """Training on a small made-up world where what comes next is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from oneiro_models import Problem
 from oneiro_models.__main__ import main
-from oneiro_models.bundle import Bundle
+from oneiro_models.bundle import Bundle, Catalog
 from oneiro_models.data import read
 from oneiro_models.metrics import evaluate, figures
 from oneiro_models.options import Options
@@ -35,7 +36,7 @@ def test_it_learns_what_comes_next(circle, tmp_path):
     training = Training(data, tmp_path, Options(**FEW | {"epochs": 12, "patience": 12}), "cpu")
     before = figures(evaluate(Scorer(training.network, data.cold()), data.validation_rows()), (1,))
     training.run()
-    network, _ = load_run(tmp_path, data.items)
+    network, _ = load_run(tmp_path, data)
     after = figures(evaluate(Scorer(network, data.cold()), data.validation_rows()), (1,))
     assert before["HR@1"].mean < 0.5 and after["HR@1"].mean > 0.95
 
@@ -127,11 +128,40 @@ def test_a_run_is_not_overwritten(circle, tmp_path):
 
 
 def test_a_run_of_other_data_is_refused(circle, tmp_path):
-    Training(read(circle), tmp_path, Options(**FEW | {"epochs": 1}), "cpu").run()
+    data = read(circle)
+    Training(data, tmp_path, Options(**FEW | {"epochs": 1}), "cpu").run()
+    more = replace(data, catalog=Catalog([*data.catalog.ids, "item-12"]))
     with pytest.raises(Problem, match="was trained on 12 items, the data have 13"):
-        load_run(tmp_path, 13)
+        load_run(tmp_path, more)
+    others = replace(data, catalog=Catalog([f"other-{item}" for item in data.catalog.ids]))
+    with pytest.raises(Problem, match="was trained on other events"):
+        load_run(tmp_path, others)
 
 
-def test_a_missing_run_is_explained(tmp_path):
+def test_another_split_is_refused_and_the_split_recorded(circle, tmp_path, capsys):
+    run, out, split = str(tmp_path / "run"), str(tmp_path / "bundle"), ["--held-out", "0.2"]
+    few = ["--window", "6", "--width", "16", "--epochs", "1"]
+    assert main(["train", str(circle), run, *few, *split]) == 0
+    for command in (["evaluate", str(circle), run], ["export", str(circle), run, out], ["train", str(circle), run, "--resume"]):
+        assert main(command) == 1
+        assert "another split (--held-out 0.2)" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+    assert main(["evaluate", str(circle), run, *split]) == 0
+    assert main(["export", str(circle), run, out, *split]) == 0
+    train, export = Bundle(out).manifest["provenance"]["command"].split(" && ")
+    assert "--held-out 0.2" in train and "--held-out 0.2" in export
+
+
+def test_a_run_that_does_not_name_its_events_is_refused(circle, tmp_path):
+    data, options = read(circle), tmp_path / "options.json"
+    Training(data, tmp_path, Options(**FEW | {"epochs": 1}), "cpu").run()
+    about = json.loads(options.read_text())
+    del about["data"]
+    options.write_text(json.dumps(about))
+    with pytest.raises(Problem, match="train anew"):
+        load_run(tmp_path, data)
+
+
+def test_a_missing_run_is_explained(circle, tmp_path):
     with pytest.raises(Problem, match="holds no run"):
-        load_run(tmp_path, 12)
+        load_run(tmp_path, read(circle))

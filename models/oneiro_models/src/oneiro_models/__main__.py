@@ -30,6 +30,8 @@ HELP = {
 
 
 def parser() -> argparse.ArgumentParser:
+    from .options import HELD_OUT
+
     top = argparse.ArgumentParser(
         prog="python -m oneiro_models",
         description="Trains recommenders and writes oneiro bundles.",
@@ -45,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         if data:
             new.add_argument("data", type=Path, help="CSV or Parquet file of user, item, time; or a MovieTweetings folder")
             new.add_argument("--titles", type=Path, help="CSV or Parquet file of item, title")
-            new.add_argument("--held-out", type=float, default=0.1, help="share of the latest events kept for validation")
+            new.add_argument("--held-out", type=float, default=HELD_OUT, help="share of the latest events kept for validation")
         return new
 
     train = command("train", run_train, "train a SASRec", data=True)
@@ -120,7 +122,7 @@ def run_evaluate(options) -> None:
         if network.shape.items != data.items:
             raise Problem(f"{options.subject} has {network.shape.items} items, the data have {data.items}")
     else:
-        network, chosen = load_run(options.subject, data.items)
+        network, chosen = load_run(options.subject, data)
         seen = chosen.seen
     print(as_table(compare(data, {"SASRec": Scorer(network, data.cold())}, seen)))
 

@@ -14,6 +14,7 @@ from .compare import compare
 from .data import Dataset
 from .encoder import encoder_graph
 from .networks.sasrec import SASRec
+from .options import HELD_OUT
 from .train import Scorer, load_run
 
 RETRIEVED = 200
@@ -32,17 +33,18 @@ class Description:
 def export(data: Dataset, run: Path, out: Path, name: str, description: str) -> None:
     """The bundle of a run's best network, with its validation figures beside those of the baselines."""
     cold = data.cold()
-    network, options = load_run(run, data.items)
+    network, options = load_run(run, data)
     methods = compare(data, {"SASRec": Scorer(network, cold)}, options.seen)
     metrics = {figure: round(found.mean, 4) for figure, found in methods.pop("SASRec").items()}
     for method, found in methods.items():
         metrics |= {f"{figure} {method}": round(found[figure].mean, 4) for figure in ("HR@10", "NDCG@10")}
-    train = f"python -m oneiro_models train DATA RUN{options.command()}"
+    split = "" if data.held_out in (None, HELD_OUT) else f" --held-out {data.held_out}"
+    train = f"python -m oneiro_models train DATA RUN{split}{options.command()}"
     provenance = {
         "licence": data.origin.licence,
         "credit": data.origin.credit,
         "data_set": data.origin.data_set,
-        "command": f"{train} && python -m oneiro_models export DATA RUN OUT",
+        "command": f"{train} && python -m oneiro_models export DATA RUN OUT{split}",
         "metrics": metrics,
     }
     about = Description(name, description, {key: value for key, value in provenance.items() if value})
@@ -63,11 +65,11 @@ def write_sasrec(folder: Path, about: Description, catalog: Catalog, network: SA
 
 
 def finish_sasrec(bundle: BundleWriter, about: Description, network: SASRec, seen: str = "exclude") -> None:
-    """Writes the manifest, then compares ONNX Runtime with PyTorch."""
+    """Writes everything, once ONNX Runtime answers as PyTorch does."""
     first = {"retrieve": "encoder", "encoder": "sasrec", "count": min(RETRIEVED, bundle.items)}
     recipe = {"steps": [first], "cold": "popularity"}
-    bundle.finish(similar="neighbours", seen=seen, recipe=recipe, provenance=about.provenance)
-    check(Bundle(bundle.folder), network)
+    rest = {"similar": "neighbours", "seen": seen, "recipe": recipe, "provenance": about.provenance}
+    bundle.finish(lambda written: check(written, network), **rest)
 
 
 def check(bundle: Bundle, network: SASRec, tolerance: float = 1e-5) -> float:
@@ -81,7 +83,8 @@ def check(bundle: Bundle, network: SASRec, tolerance: float = 1e-5) -> float:
         expected = torch_states(network, [history])[0]
         worst = max(worst, float(np.abs(encode(history) - expected).max() / np.abs(expected).max()))
     if worst > tolerance:
-        raise Problem(f"{bundle.folder}: the exported encoder differs from PyTorch by {worst:.2g} (allowed {tolerance:.0g})")
+        name = bundle.manifest["name"]
+        raise Problem(f"bundle `{name}`: the exported encoder differs from PyTorch by {worst:.2g} (allowed {tolerance:.0g})")
     return worst
 
 

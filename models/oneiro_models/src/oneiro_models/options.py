@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, fields
 
+HELD_OUT = 0.1
+"""The share of the latest events kept for validation, unless another is named."""
+
 
 @dataclass(frozen=True)
 class Options:

@@ -135,7 +135,8 @@ class Training:
         if not self.history and (self.folder / "last.pt").exists():
             raise Problem(f"{self.folder} already holds a run: name another folder, or resume it")
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "options.json").write_text(json.dumps(asdict(self.options), indent=2) + "\n")
+        about = asdict(self.options) | {"data": {"held_out": self.data.held_out, "sha256": self.data.digest()}}
+        (self.folder / "options.json").write_text(json.dumps(about, indent=2) + "\n")
         progress = tqdm(total=self.options.epochs, initial=len(self.history), unit="epoch", desc="train")
         while len(self.history) < self.options.epochs and not self.stalled():
             self.history.append(self.epoch())
@@ -176,32 +177,44 @@ class Training:
 
     def resume(self) -> None:
         """Goes on from `last.pt` as if never stopped: each epoch seeds itself."""
-        state = _load(self.folder / "last.pt", self.data.items)
+        state = _load(self.folder / "last.pt", self.data)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = state["history"]
 
 
-def load_run(folder: Path, items: int) -> tuple[SASRec, Options]:
-    """The best network of a run."""
+def load_run(folder: Path, data: Dataset) -> tuple[SASRec, Options]:
+    """The best network of a run on these data."""
     options = run_options(folder)
-    network = SASRec(Shape(items, options.width, options.window, options.blocks), options.dropout)
-    network.load_state_dict(_load(folder / "best.pt", items)["network"])
+    network = SASRec(Shape(data.items, options.width, options.window, options.blocks), options.dropout)
+    network.load_state_dict(_load(folder / "best.pt", data)["network"])
     return network.eval(), options
 
 
 def run_options(folder: Path) -> Options:
+    about = _about(folder)
+    about.pop("data", None)
+    return replace(Options(), **about)
+
+
+def _about(folder: Path) -> dict:
     try:
-        return replace(Options(), **json.loads((folder / "options.json").read_text()))
+        return json.loads((folder / "options.json").read_text())
     except FileNotFoundError:
         raise Problem(f"{folder} holds no run: it has no options.json") from None
 
 
-def _load(path: Path, items: int) -> dict:
+def _load(path: Path, data: Dataset) -> dict:
     if not path.is_file():
         raise Problem(f"{path}: no such checkpoint")
     state = torch.load(path, map_location="cpu", weights_only=True)
     trained = len(state["network"]["items.weight"]) - 1
-    if trained != items:
-        raise Problem(f"{path.parent} was trained on {trained} items, the data have {items}")
+    if trained != data.items:
+        raise Problem(f"{path.parent} was trained on {trained} items, the data have {data.items}")
+    of_run = _about(path.parent).get("data")
+    if of_run is None:
+        raise Problem(f"{path.parent} is from an older version and does not say which events it was trained on: train anew")
+    if of_run["sha256"] != data.digest():
+        split = "" if of_run["held_out"] is None else f" (--held-out {of_run['held_out']})"
+        raise Problem(f"{path.parent} was trained on other events or with another split{split}: name those, or train anew")
     return state

@@ -1,14 +1,18 @@
-"""Writes a bundle. Nothing touches the disk before `finish`, so a failure leaves an older bundle as it was."""
+"""Writes a bundle. An older one stays as it was until the new one is whole and has passed its check."""
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from safetensors.numpy import save
 
 from .. import Problem
 from .catalog import Catalog
+from .place import bundle_files, put_in_place
+from .reader import Bundle
 
 DTYPES = {"float32": "f32", "float16": "f16", "int8": "i8"}
 
@@ -18,10 +22,7 @@ class BundleWriter:
 
     def __init__(self, folder: str | Path, name: str, description: str):
         self.folder = Path(folder)
-        if self.folder.exists() and not self.folder.is_dir():
-            raise Problem(f"{self.folder} is not a folder")
-        if self.folder.exists() and any(self.folder.iterdir()) and not (self.folder / "manifest.json").exists():
-            raise Problem(f"{self.folder} is not empty and holds no bundle: name a new folder")
+        bundle_files(self.folder)
         self.items = 0
         self.files: dict[str, bytes] = {}
         self.manifest = {"format": 1, "requires": [], "name": name, "description": description, "parts": {}}
@@ -65,15 +66,27 @@ class BundleWriter:
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract
 
-    def finish(self, **rest) -> Path:
-        """Adds the remaining fields (`similar`, `seen`, `recipe`, `provenance`) and writes everything, the manifest last."""
+    def finish(self, check: Callable[[Bundle], object] = lambda written: None, **rest) -> Path:
+        """Adds the remaining fields (`similar`, `seen`, `recipe`, `provenance`) and writes everything, the manifest last.
+
+        What is written lies in a folder beside until `check` has passed it.
+        """
         self.manifest |= rest
         text = json.dumps(self.manifest, indent=2, ensure_ascii=False) + "\n"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for old in self.folder.iterdir():
-            old.unlink()
-        for file, content in {**self.files, "manifest.json": text.encode()}.items():
-            (self.folder / file).write_bytes(content)
+        files = {**self.files, "manifest.json": text.encode()}
+        target = self.folder.resolve()
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
+                new, old = Path(beside, "new"), Path(beside, "old")
+                new.mkdir()
+                old.mkdir()
+                for file, content in files.items():
+                    (new / file).write_bytes(content)
+                check(Bundle(new))
+                put_in_place(new, list(files), target, old)
+        except OSError as error:
+            raise Problem(f"{self.folder} cannot be written: {error}") from None
         return self.folder
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from .. import Problem
+from ..options import HELD_OUT
 from .dataset import Dataset, Events, Origin, Rows
 from .movietweetings import read_movietweetings
 from .own import read_own
@@ -10,7 +11,7 @@ from .own import read_own
 __all__ = ["Dataset", "Events", "Origin", "Rows", "read"]
 
 
-def read(path: Path, titles: Path | None = None, held_out: float = 0.1) -> Dataset:
+def read(path: Path, titles: Path | None = None, held_out: float = HELD_OUT) -> Dataset:
     """A folder in the form of movietweetings-100k, or one's own CSV or Parquet file of `user`, `item`, `time`."""
     if path.is_dir():
         return read_movietweetings(path)

@@ -1,5 +1,6 @@
 """A data set as every method sees it: items are numbers, events are in order of time."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,6 +59,8 @@ class Dataset:
     train: Events
     validation: Events
     origin: Origin = field(default_factory=lambda: Origin("own data"))
+    held_out: float | None = None
+    """The share of events that `validation` is; None for data that come split."""
 
     @property
     def items(self) -> int:
@@ -66,6 +69,15 @@ class Dataset:
     def cold(self) -> np.ndarray:
         """Whether an item is absent from the training events; bool [N]."""
         return self.train.counts(self.items) == 0
+
+    def digest(self) -> str:
+        """Equal for the same items and the same events, split alike and in the same order."""
+        sha256 = hashlib.sha256("\0".join(self.catalog.ids).encode())
+        for events in (self.train, self.validation):
+            for column, dtype in ((events.users, "<i8"), (events.items, "<i8"), (events.times, "<f8")):
+                sha256.update(f"\0{len(column)}\0".encode())
+                sha256.update(np.ascontiguousarray(column, dtype))
+        return sha256.hexdigest()
 
     def validation_rows(self) -> Rows:
         """Every validation event of a user with a past: their training events and earlier validation events."""
