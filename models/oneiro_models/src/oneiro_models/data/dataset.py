@@ -10,11 +10,11 @@ from ..bundle import Catalog
 
 @dataclass(frozen=True)
 class Events:
-    """One row an event, in order of time; `times` in seconds."""
+    """One row an event, each user's in order of time; `times` in seconds, None where nobody knows them."""
 
     users: np.ndarray
     items: np.ndarray
-    times: np.ndarray
+    times: np.ndarray | None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -50,14 +50,25 @@ class Origin:
     credit: str = ""
 
 
+EVENTS = "every event of a user with a past"
+"""What the rows are called that come from validation events."""
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A catalog, the events to learn from, and the later ones to be judged by."""
+    """A catalog, the events to learn from, and the later ones to be judged by.
+
+    These are `validation` events, or rows that the data's protocol lays down, by what they are called (`questions`).
+    """
 
     catalog: Catalog
     train: Events
-    validation: Events
+    validation: Events | None
     origin: Origin = field(default_factory=lambda: Origin("own data"))
+    questions: dict[str, Rows] = field(default_factory=dict)
+    seen: str = "exclude"
+    """Whether the protocol leaves items of the history out of the ranking: `exclude` or `allow`."""
+    name: str = "own data"
 
     @property
     def items(self) -> int:
@@ -67,7 +78,18 @@ class Dataset:
         """Whether an item is absent from the training events; bool [N]."""
         return self.train.counts(self.items) == 0
 
-    def validation_rows(self) -> Rows:
+    def kinds(self) -> list[str]:
+        """What kinds of validation rows there are; the first is what a network is chosen by."""
+        return list(self.questions) or [EVENTS]
+
+    def validation_rows(self, kind: str | None = None) -> Rows:
+        """The rows of a kind, of the first if none is named."""
+        kind = kind or self.kinds()[0]
+        if kind not in self.kinds():
+            raise Problem(f"{self.name} has no rows `{kind}`; it has {', '.join(f'`{one}`' for one in self.kinds())}")
+        return self.questions[kind] if self.questions else self._validation_events()
+
+    def _validation_events(self) -> Rows:
         """Every validation event of a user with a past: their training events and earlier validation events."""
         pasts: dict = {}
         for user, item in zip(self.train.users.tolist(), self.train.items.tolist()):

@@ -31,7 +31,7 @@ def read_own(path: Path, titles: Path | None, held_out: float) -> Dataset:
     train = Events(users[:cut], items[:cut], times[:cut])
     names = _titles(titles, list(ids)) if titles else None
     catalog = Catalog(list(ids), names, train.counts(len(ids)))
-    return Dataset(catalog, train, Events(users[cut:], items[cut:], times[cut:]), Origin(path.name))
+    return Dataset(catalog, train, Events(users[cut:], items[cut:], times[cut:]), Origin(path.name), name=path.name)
 
 
 def _seconds(path: Path, times: pa.ChunkedArray) -> np.ndarray:
