@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from oneiro_models.data import read
-from oneiro_models.networks.sasrec import Shape
+from oneiro_models.networks import NETWORKS, Shape
 from oneiro_models.tiny import untrained
+
+torch.set_num_threads(1)  # networks this small only wait for each other
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -23,21 +25,26 @@ def golden() -> Path:
     return REPOSITORY / "tests" / "golden"
 
 
+def shared(name: str) -> Path:
+    """A folder of data of which the repository holds no copy."""
+    folder = REPOSITORY.parent / "shared" / "data" / name
+    if not folder.is_dir():
+        pytest.skip(f"needs ../shared/data/{name} beside the repository")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def movietweetings():
-    """The data set of models/demo, of which the repository holds no copy."""
-    folder = REPOSITORY.parent / "shared" / "data" / "movietweetings-100k"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared/data/movietweetings-100k beside the repository")
-    return read(folder)
+    """The data set of models/demo."""
+    return read(shared("movietweetings-100k"))
 
 
 @pytest.fixture
 def network():
     """Makes an untrained network with all weights, LayerNorms included, drawn at random."""
 
-    def make(items=30, width=16, window=8, blocks=2):
+    def make(items=30, width=16, window=8, blocks=2, kind="sasrec", separate=False):
         torch.manual_seed(0)
-        return untrained(Shape(items, width, window, blocks), np.random.default_rng(5))
+        return untrained(Shape(items, width, window, blocks, separate), np.random.default_rng(5), NETWORKS[kind])
 
     return make

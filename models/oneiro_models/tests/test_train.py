@@ -104,12 +104,32 @@ def test_from_csv_to_bundle_on_the_command_line(circle, tmp_path, capsys):
     assert main(["export", str(circle), run, out, "--name", "circle"]) == 0
     assert main(["evaluate", str(circle), out]) == 0
     shown = capsys.readouterr().out
-    assert all(f"| {method} |" in shown for method in ("popularity", "Markov", "ItemKNN", "SASRec"))
+    assert all(f"| {method} |" in shown for method in ("popularity", "Markov", "ItemKNN", "sasrec of bundle circle"))
     manifest = Bundle(out).manifest
     assert manifest["name"] == "circle" and manifest["encoders"]["sasrec"]["window"] == 6
     assert "--window 6 --width 16" in manifest["provenance"]["command"]
     assert str(tmp_path) not in json.dumps(manifest)
     assert (tmp_path / "run" / "curve.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("kind", ["gru4rec", "caser", "nextitnet"])
+def test_other_networks_learn_resume_and_are_exported(circle, tmp_path, kind):
+    data, few = read(circle), FEW | {"dropout": 0.0, "seen": "allow"}
+    whole = Training(data, tmp_path / "whole", Options.chosen(kind, **few | {"epochs": 6}), "cpu")
+    whole.run()
+    assert whole.history[-1]["HR@10"] > whole.history[0]["HR@10"] or whole.history[-1]["loss"] < whole.history[0]["loss"] / 2
+    Training(data, tmp_path / "parts", Options.chosen(kind, **few | {"epochs": 2}), "cpu").run()
+    resumed = Training(data, tmp_path / "parts", Options.chosen(kind, **few | {"epochs": 6}), "cpu")
+    resumed.resume()
+    resumed.run()
+    assert resumed.history == whole.history
+    assert main(["export", str(circle), str(tmp_path / "whole"), str(tmp_path / "bundle")]) == 0
+    assert list(Bundle(tmp_path / "bundle").manifest["encoders"]) == [kind]
+
+
+def test_options_name_what_differs_from_the_networks_defaults():
+    assert Options.chosen("caser", window=12).command() == " --network caser --window 12"
+    assert Options.chosen().command() == ""
 
 
 def test_people_may_come_back_to_an_item(circle, tmp_path):

@@ -1,1 +1,16 @@
 """The networks, in PyTorch."""
+
+from .caser import Caser
+from .gru4rec import GRU4Rec
+from .network import Network, Shape
+from .nextitnet import NextItNet
+from .sasrec import SASRec
+
+NETWORKS: dict[str, type[Network]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "caser": Caser, "nextitnet": NextItNet}
+
+__all__ = ["NETWORKS", "Caser", "GRU4Rec", "Network", "NextItNet", "SASRec", "Shape", "name_of"]
+
+
+def name_of(network: Network) -> str:
+    """What a network is called on the command line and in bundles."""
+    return next(name for name, kind in NETWORKS.items() if type(network) is kind)
