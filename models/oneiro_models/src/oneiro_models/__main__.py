@@ -75,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--name", help="the bundle's name; its folder's name if not given")
     export.add_argument("--description", default="What people chose next")
 
+    convert = command("convert", run_convert, "write published weights of LLaRA's authors as a bundle")
+    convert.add_argument("weights", type=Path, help="a .safetensors file beside the models.json that describes it")
+    convert.add_argument("data", type=Path, help="folder of the public set whose items they score")
+    convert.add_argument("out", type=Path, help="folder of the bundle")
+
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
 
@@ -154,6 +159,14 @@ def run_export(options) -> None:
 
     name = options.name or options.out.resolve().name
     export(_data(options), options.folder, options.out, name, options.description)
+    print(f"wrote {options.out}")
+
+
+def run_convert(options) -> None:
+    from .convert import convert
+    from .data import read
+
+    convert(options.weights, read(options.data), options.out)
     print(f"wrote {options.out}")
 
 
