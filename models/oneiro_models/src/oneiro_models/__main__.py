@@ -80,6 +80,11 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("data", type=Path, help="folder of the public set whose items they score")
     convert.add_argument("out", type=Path, help="folder of the bundle")
 
+    recbole = command("convert-recbole", run_convert_recbole, "write a SASRec or GRU4Rec trained with RecBole as a bundle")
+    recbole.add_argument("checkpoint", type=Path, help="a .pth file that RecBole saved")
+    recbole.add_argument("out", type=Path, help="folder of the bundle")
+    recbole.add_argument("--tokens", type=Path, help="text file of item ids in RecBole's order, one a line, without its [PAD]")
+
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
 
@@ -167,6 +172,13 @@ def run_convert(options) -> None:
     from .data import read
 
     convert(options.weights, read(options.data), options.out)
+    print(f"wrote {options.out}")
+
+
+def run_convert_recbole(options) -> None:
+    from .recbole import convert_recbole
+
+    convert_recbole(options.checkpoint, options.out, options.tokens)
     print(f"wrote {options.out}")
 
 

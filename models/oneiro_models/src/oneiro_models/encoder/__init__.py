@@ -8,9 +8,11 @@ from ..networks import Network, SASRec, name_of
 from .caser import caser
 from .gru4rec import gru4rec
 from .nextitnet import nextitnet
+from .recbole import recbole_sasrec
 from .sasrec import network_from, sasrec
 
 GRAPHS = {"sasrec": sasrec, "gru4rec": gru4rec, "caser": caser, "nextitnet": nextitnet}
+GRAPHS |= {"recbole-sasrec": recbole_sasrec, "recbole-gru4rec": gru4rec}
 
 __all__ = ["bundled_network", "encoder_graph", "network_from"]
 

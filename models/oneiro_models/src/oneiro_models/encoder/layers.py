@@ -3,13 +3,13 @@
 from ..graph import Graph
 
 
-def dense(graph: Graph, weights: dict, name: str, x: str, flat: bool) -> str:
+def dense(graph: Graph, weights: dict, name: str, x: str, flat: bool, output: str | None = None) -> str:
     """`x·Wᵀ + b`, W stored [in, out]: one Gemm on [B, d], two nodes on [B, L, d]."""
     weight = graph.constant(f"{name}.weight", weights[f"{name}.weight"].T)
     bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"])
     if flat:
-        return graph.node("Gemm", [x, weight, bias], f"{name}.out")
-    return graph.node("Add", [graph.node("MatMul", [x, weight], f"{name}.product"), bias], f"{name}.out")
+        return graph.node("Gemm", [x, weight, bias], output or f"{name}.out")
+    return graph.node("Add", [graph.node("MatMul", [x, weight], f"{name}.product"), bias], output or f"{name}.out")
 
 
 def norm(graph: Graph, weights: dict, name: str, x: str, output: str | None = None, epsilon: float = 1e-5) -> str:
