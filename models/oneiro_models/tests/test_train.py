@@ -40,17 +40,34 @@ def test_it_learns_what_comes_next(circle, tmp_path):
     assert before["HR@1"].mean < 0.5 and after["HR@1"].mean > 0.95
 
 
-def test_resuming_equals_not_stopping(circle, tmp_path):
-    data = read(circle)
-    whole = Training(data, tmp_path / "whole", Options(**FEW), "cpu")
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_resuming_equals_not_stopping(circle, tmp_path, average):
+    data, few = read(circle), FEW | {"average": average}
+    whole = Training(data, tmp_path / "whole", Options(**few), "cpu")
     whole.run()
-    Training(data, tmp_path / "parts", Options(**FEW | {"epochs": 2}), "cpu").run()
-    resumed = Training(data, tmp_path / "parts", Options(**FEW), "cpu")
+    Training(data, tmp_path / "parts", Options(**few | {"epochs": 2}), "cpu").run()
+    resumed = Training(data, tmp_path / "parts", Options(**few), "cpu")
     resumed.resume()
     resumed.run()
     assert resumed.history == whole.history
     for one, other in zip(whole.network.parameters(), resumed.network.parameters()):
         assert torch.equal(one, other)
+
+
+def test_the_average_of_the_weights_is_kept(circle, tmp_path):
+    training = Training(read(circle), tmp_path, Options(**FEW | {"average": 0.5}), "cpu")
+    row, start = training.network.items.weight, training.averaged.items.weight[0].clone()
+    with torch.no_grad():
+        row[0] += 1  # one step: the average moves by 10/11
+        training.average()
+        row[0] += 1
+        training.average()  # another: by 10/12
+    assert training.averaged.items.weight[0].tolist() == pytest.approx((start + 2 - (1 + 1 / 11) / 6).tolist(), rel=1e-5)
+    training.history = [{"loss": 1.0, "HR@10": 0.5, "NDCG@10": 0.2}]
+    training.save("best.pt")
+    (tmp_path / "options.json").write_text(json.dumps({**FEW, "average": 0.5}))
+    network, _ = load_run(tmp_path, 12)
+    assert torch.equal(network.items.weight, training.averaged.items.weight)
 
 
 def test_the_loss_is_the_full_softmax_over_what_may_rank(circle, tmp_path):

@@ -23,6 +23,7 @@ HELP = {
     "half_life": "days in which an event's weight halves; 0: all weigh the same, as they do in data without times",
     "seen": "exclude: items a person already had take no part; allow: they do; as the data set's protocol says unless given",
     "learning_rate": "of Adam",
+    "average": "decay, step by step, of the moving average of the weights that is judged and kept; 0: the last weights are",
     "scale": "standard deviation of untrained item rows and positions",
     "batch": "windows a step",
     "epochs": "at most so many",

@@ -24,6 +24,7 @@ class Options:
     half_life: float = 60.0
     seen: str = "exclude"
     learning_rate: float = 2e-3
+    average: float = 0.0
     scale: float = 0.02
     batch: int = 64
     epochs: int = 50

@@ -8,6 +8,7 @@ Validation events choose the epoch that is kept, nothing else is learned from th
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -124,6 +125,8 @@ class Training:
         torch.manual_seed(options.seed)
         self.network = built(options, data.items).to(self.device)
         self.network.start(options.scale)
+        self.averaged = deepcopy(self.network) if options.average else self.network
+        self.steps = 0
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate)
         self.sequences = Sequences(data, options)
         self.rows, self.cold = data.validation_rows(), data.cold()
@@ -157,9 +160,19 @@ class Training:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+            self.average()
             losses.append(loss.item())
-        found = figures(evaluate(Scorer(self.network, self.cold), self.rows, self.options.seen), (10,))
+        found = figures(evaluate(Scorer(self.averaged, self.cold), self.rows, self.options.seen), (10,))
         return {"loss": float(np.mean(losses)), **{name: figure.mean for name, figure in found.items()}}
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Moves the average towards the weights: quickly at first, while they are still far from good."""
+        self.steps += 1
+        if self.averaged is not self.network:
+            decay = min(self.options.average, self.steps / (self.steps + 10))
+            for kept, weight in zip(self.averaged.parameters(), self.network.parameters()):
+                kept.lerp_(weight, 1 - decay)
 
     def best(self) -> int:
         """The epoch with the highest validation HR@10, the earlier of two."""
@@ -169,14 +182,18 @@ class Training:
         return bool(self.history) and len(self.history) - 1 - self.best() >= self.options.patience
 
     def save(self, name: str) -> None:
-        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "history": self.history}
+        state = {"network": self.averaged.state_dict(), "history": self.history}
+        if name == "last.pt":  # what going on needs
+            state |= {"optimizer": self.optimizer.state_dict(), "latest": self.network.state_dict(), "steps": self.steps}
         torch.save(state, self.folder / f"{name}.part")
         (self.folder / f"{name}.part").replace(self.folder / name)
 
     def resume(self) -> None:
         """Goes on from `last.pt` as if never stopped: each epoch seeds itself."""
         state = _load(self.folder / "last.pt", self.data.items)
-        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["network"])
+        self.network.load_state_dict(state["latest"])
+        self.steps = state["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = state["history"]
 

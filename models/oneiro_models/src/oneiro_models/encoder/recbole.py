@@ -53,7 +53,8 @@ def _activated(graph: Graph, activation: str, name: str, x: str) -> str:
     if activation == "swish":
         return graph.node("Mul", [x, graph.node("Sigmoid", [x], f"{name}.gate")], name)
     # gelu: x · (1 + erf(x / √2)) / 2
-    root, half, unit = (graph.constant(f"gelu.{key}", np.array(value, np.float32)) for key, value in (("root", sqrt(0.5)), ("half", 0.5), ("unit", 1)))
+    values = (("root", sqrt(0.5)), ("half", 0.5), ("unit", 1))
+    root, half, unit = (graph.constant(f"gelu.{key}", np.array(value, np.float32)) for key, value in values)
     erf = graph.node("Erf", [graph.node("Mul", [x, root], f"{name}.scaled")], f"{name}.erf")
     gate = graph.node("Mul", [graph.node("Add", [erf, unit], f"{name}.shifted"), half], f"{name}.gate")
     return graph.node("Mul", [x, gate], name)
