@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from oneiro_models.data import read
-from oneiro_models.networks.sasrec import Shape
+from oneiro_models.networks import NETWORKS, Shape
 from oneiro_models.tiny import untrained
+
+torch.set_num_threads(1)  # networks this small only wait for each other
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("ONEIRO_DATA") or REPOSITORY.parent / "shared" / "data")
@@ -52,8 +54,8 @@ def movietweetings():
 def network():
     """Makes an untrained network with all weights, LayerNorms included, drawn at random."""
 
-    def make(items=30, width=16, window=8, blocks=2):
+    def make(items=30, width=16, window=8, blocks=2, kind="sasrec", separate=False):
         torch.manual_seed(0)
-        return untrained(Shape(items, width, window, blocks), np.random.default_rng(5))
+        return untrained(Shape(items, width, window, blocks, separate), np.random.default_rng(5), NETWORKS[kind])
 
     return make

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oneiro_models.baselines import ItemKNN, Markov, Popularity
+from oneiro_models.baselines import ItemKNN, Markov, Popularity, RecencyMarkov
 from oneiro_models.compare import compare
 from oneiro_models.data import Events
 
@@ -30,10 +30,16 @@ def test_markov_counts_what_followed_the_last_item_then_popularity():
     assert one(Markov, 3).tolist() == [3, 3, 2, 0]
 
 
+def test_recency_puts_the_history_first():
+    # 2 was the latest, then 0; of the others 1 has 3 events and item 3 none
+    assert np.argsort(-one(RecencyMarkov, 0, 2)).tolist() == [2, 0, 1, 3]
+    assert np.argsort(-one(RecencyMarkov, 2, 0, 2)).tolist() == [2, 0, 1, 3]
+
+
 def test_itemknn_sums_cosines():
     together = 2 / np.sqrt(3 * 2)
-    assert one(ItemKNN, 0) == pytest.approx([1, 1, together, 0])
-    assert one(ItemKNN, 0, 2) == pytest.approx([1 + together, 1 + together, together + 1, 0])
+    assert one(ItemKNN, 0) == pytest.approx([0, 1, together, 0])
+    assert one(ItemKNN, 0, 2) == pytest.approx([together, 1 + together, together, 0])
     assert one(ItemKNN, 3).tolist() == [0, 0, 0, 0]
 
 
@@ -43,7 +49,7 @@ def test_itemknn_looks_at_the_latest_ten():
 
 def test_itemknn_counts_a_user_once():
     twice = Events(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), np.arange(4.0))
-    assert ItemKNN(twice, 2)([np.array([0])])[0] == pytest.approx([1, 1 / np.sqrt(2)])
+    assert ItemKNN(twice, 2)([np.array([0])])[0] == pytest.approx([0, 1 / np.sqrt(2)])
 
 
 @pytest.mark.data_set("movietweetings-100k")

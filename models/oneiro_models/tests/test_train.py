@@ -41,17 +41,35 @@ def test_it_learns_what_comes_next(circle, tmp_path):
     assert before["HR@1"].mean < 0.5 and after["HR@1"].mean > 0.95
 
 
-def test_resuming_equals_not_stopping(circle, tmp_path):
-    data = read(circle)
-    whole = Training(data, tmp_path / "whole", Options(**FEW), "cpu")
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_resuming_equals_not_stopping(circle, tmp_path, average):
+    data, few = read(circle), FEW | {"average": average}
+    whole = Training(data, tmp_path / "whole", Options(**few), "cpu")
     whole.run()
-    Training(data, tmp_path / "parts", Options(**FEW | {"epochs": 2}), "cpu").run()
-    resumed = Training(data, tmp_path / "parts", Options(**FEW), "cpu")
+    Training(data, tmp_path / "parts", Options(**few | {"epochs": 2}), "cpu").run()
+    resumed = Training(data, tmp_path / "parts", Options(**few), "cpu")
     resumed.resume()
     resumed.run()
     assert resumed.history == whole.history
     for one, other in zip(whole.network.parameters(), resumed.network.parameters()):
         assert torch.equal(one, other)
+
+
+def test_the_average_of_the_weights_is_kept(circle, tmp_path):
+    data = read(circle)
+    training = Training(data, tmp_path, Options(**FEW | {"average": 0.5}), "cpu")
+    row, start = training.network.items.weight, training.averaged.items.weight[0].clone()
+    with torch.no_grad():
+        row[0] += 1  # one step: the average moves by 10/11
+        training.average()
+        row[0] += 1
+        training.average()  # another: by 10/12
+    assert training.averaged.items.weight[0].tolist() == pytest.approx((start + 2 - (1 + 1 / 11) / 6).tolist(), rel=1e-5)
+    training.history = [{"loss": 1.0, "HR@10": 0.5, "NDCG@10": 0.2}]
+    training.save("best.pt")
+    (tmp_path / "options.json").write_text(json.dumps({**FEW, "average": 0.5, "data": {"held_out": 0.1, "sha256": data.digest()}}))
+    network, _ = load_run(tmp_path, data)
+    assert torch.equal(network.items.weight, training.averaged.items.weight)
 
 
 def test_the_loss_is_the_full_softmax_over_what_may_rank(circle, tmp_path):
@@ -105,12 +123,32 @@ def test_from_csv_to_bundle_on_the_command_line(circle, tmp_path, capsys):
     assert main(["export", str(circle), run, out, "--name", "circle"]) == 0
     assert main(["evaluate", str(circle), out]) == 0
     shown = capsys.readouterr().out
-    assert all(f"| {method} |" in shown for method in ("popularity", "Markov", "ItemKNN", "SASRec"))
+    assert all(f"| {method} |" in shown for method in ("popularity", "Markov", "ItemKNN", "sasrec of bundle circle"))
     manifest = Bundle(out).manifest
     assert manifest["name"] == "circle" and manifest["encoders"]["sasrec"]["window"] == 6
     assert "--window 6 --width 16" in manifest["provenance"]["command"]
     assert str(tmp_path) not in json.dumps(manifest)
     assert (tmp_path / "run" / "curve.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("kind", ["gru4rec", "caser", "nextitnet"])
+def test_other_networks_learn_resume_and_are_exported(circle, tmp_path, kind):
+    data, few = read(circle), FEW | {"dropout": 0.0, "seen": "allow"}
+    whole = Training(data, tmp_path / "whole", Options.chosen(kind, **few | {"epochs": 6}), "cpu")
+    whole.run()
+    assert whole.history[-1]["HR@10"] > whole.history[0]["HR@10"] or whole.history[-1]["loss"] < whole.history[0]["loss"] / 2
+    Training(data, tmp_path / "parts", Options.chosen(kind, **few | {"epochs": 2}), "cpu").run()
+    resumed = Training(data, tmp_path / "parts", Options.chosen(kind, **few | {"epochs": 6}), "cpu")
+    resumed.resume()
+    resumed.run()
+    assert resumed.history == whole.history
+    assert main(["export", str(circle), str(tmp_path / "whole"), str(tmp_path / "bundle")]) == 0
+    assert list(Bundle(tmp_path / "bundle").manifest["encoders"]) == [kind]
+
+
+def test_options_name_what_differs_from_the_networks_defaults():
+    assert Options.chosen("caser", window=12).command() == " --network caser --window 12"
+    assert Options.chosen().command() == ""
 
 
 def test_people_may_come_back_to_an_item(circle, tmp_path):
@@ -142,6 +180,8 @@ def test_another_split_is_refused_and_the_split_recorded(circle, tmp_path, capsy
     run, out, split = str(tmp_path / "run"), str(tmp_path / "bundle"), ["--held-out", "0.2"]
     few = ["--window", "6", "--width", "16", "--epochs", "1"]
     assert main(["train", str(circle), run, *few, *split]) == 0
+    kept = next((tmp_path / "run").glob("*.result.json")).read_text()
+    assert "train DATA/events.csv RUN --held-out 0.2 --window 6" in kept
     for command in (["evaluate", str(circle), run], ["export", str(circle), run, out], ["train", str(circle), run, "--resume"]):
         assert main(command) == 1
         assert "another split (--held-out 0.2)" in capsys.readouterr().err

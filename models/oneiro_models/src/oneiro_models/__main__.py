@@ -14,13 +14,16 @@ from data to a bundle:
 """
 
 HELP = {
+    "network": "what is trained",
+    "head": "shared: items are scored by the rows that are read; separate: by rows of their own with a bias",
     "window": "items of a history that are looked at",
     "width": "width of items and states",
-    "blocks": "attention blocks",
+    "blocks": "blocks of the network; layers of GRU4Rec",
     "dropout": "share of values dropped in training",
-    "half_life": "days in which an event's weight halves; 0: all weigh the same",
-    "seen": "exclude: items a person already had take no part; allow: they do",
+    "half_life": "days in which an event's weight halves; 0: all weigh the same, as they do in data without times",
+    "seen": "exclude: items a person already had take no part; allow: they do; as the data set's protocol says unless given",
     "learning_rate": "of Adam",
+    "average": "decay, step by step, of the moving average of the weights that is judged and kept; 0: the last weights are",
     "scale": "standard deviation of untrained item rows and positions",
     "batch": "windows a step",
     "epochs": "at most so many",
@@ -45,12 +48,12 @@ def parser() -> argparse.ArgumentParser:
         new = commands.add_parser(name, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         new.set_defaults(run=run)
         if data:
-            new.add_argument("data", type=Path, help="CSV or Parquet file of user, item, time; or a MovieTweetings folder")
+            new.add_argument("data", type=Path, help="CSV or Parquet file of user, item, time; or the folder of a public set")
             new.add_argument("--titles", type=Path, help="CSV or Parquet file of item, title")
             new.add_argument("--held-out", type=float, default=HELD_OUT, help="share of the latest events kept for validation")
         return new
 
-    train = command("train", run_train, "train a SASRec", data=True)
+    train = command("train", run_train, "train a network", data=True)
     train.add_argument("folder", type=Path, help="folder of the run: checkpoints and learning curve")
     train.add_argument("--resume", action="store_true", help="go on where the run stopped, with its own options")
     train.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -60,13 +63,30 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("subject", type=Path, help="folder of a run or of a bundle")
 
     baselines = command("baselines", run_baselines, "evaluate popularity, Markov and ItemKNN", data=True)
-    baselines.add_argument("--seen", default="exclude", choices=["exclude", "allow"], help=HELP["seen"])
+    for new in (evaluate, baselines):
+        new.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
+        new.add_argument("--seen", choices=["exclude", "allow"], help=HELP["seen"])
+        new.add_argument("--record", type=Path, help="folder that the result is kept in, for the command `results`")
+
+    results = command("results", run_results, "write the page of all results that were kept")
+    results.add_argument("runs", type=Path, help="folder of runs and recorded results")
+    results.add_argument("out", type=Path, help="a Markdown file")
 
     export = command("export", run_export, "write a run as a bundle", data=True)
     export.add_argument("folder", type=Path, help="folder of the run")
     export.add_argument("out", type=Path, help="folder of the bundle")
     export.add_argument("--name", help="the bundle's name; its folder's name if not given")
     export.add_argument("--description", default="What people chose next")
+
+    convert = command("convert", run_convert, "write published weights of LLaRA's authors as a bundle")
+    convert.add_argument("weights", type=Path, help="a .safetensors file beside the models.json that describes it")
+    convert.add_argument("data", type=Path, help="folder of the public set whose items they score")
+    convert.add_argument("out", type=Path, help="folder of the bundle")
+
+    recbole = command("convert-recbole", run_convert_recbole, "write a SASRec or GRU4Rec trained with RecBole as a bundle")
+    recbole.add_argument("checkpoint", type=Path, help="a .pth file that RecBole saved")
+    recbole.add_argument("out", type=Path, help="folder of the bundle")
+    recbole.add_argument("--tokens", type=Path, help="text file of item ids in RecBole's order, one a line, without its [PAD]")
 
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
@@ -81,57 +101,65 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+CHOICES = {"seen": ["exclude", "allow"], "head": ["shared", "separate"]}
+
+
 def _add_training_options(train: argparse.ArgumentParser) -> None:
-    from .options import Options
+    """Options that are not given stay unset: their defaults depend on the network and the data."""
+    from .options import DEFAULTS, Options
 
     for field in fields(Options):
-        choices = ["exclude", "allow"] if field.name == "seen" else None
+        choices = list(DEFAULTS) if field.name == "network" else CHOICES.get(field.name)
+        others = [f"{name}: {own[field.name]}" for name, own in DEFAULTS.items() if field.name in own]
+        help = f"{HELP[field.name]} (default: {'; '.join([str(field.default), *others])})"
         flag = "--" + field.name.replace("_", "-")
-        train.add_argument(flag, type=field.type, default=field.default, choices=choices, help=HELP[field.name])
+        train.add_argument(flag, type=field.type, default=argparse.SUPPRESS, choices=choices, help=help)
 
 
 def run_train(options) -> None:
+    from .compare import evaluated
     from .curve import draw
     from .options import Options
     from .train import Training, run_options
 
-    chosen = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
-    if options.resume:
-        chosen = run_options(options.folder)
-    training = Training(_data(options), options.folder, chosen, options.device)
+    data = _data(options)
+    given = {field.name: getattr(options, field.name) for field in fields(Options) if hasattr(options, field.name)}
+    chosen = run_options(options.folder) if options.resume else Options.chosen(**{"seen": data.seen} | given)
+    training = Training(data, options.folder, chosen, options.device)
     if options.resume:
         training.resume()
     training.run()
     best = training.best()
     draw(training.history, best, options.folder / "curve.png")
     print(f"epoch {best + 1}: HR@10 {training.history[best]['HR@10']:.4f}, kept in {options.folder / 'best.pt'}")
+    evaluated(data, options.folder).save(options.folder)
 
 
 def run_evaluate(options) -> None:
-    from .compare import compare
-    from .metrics import as_table
-    from .train import Scorer, load_run
+    from .compare import evaluated
 
-    data = _data(options)
-    if (options.subject / "manifest.json").exists():
-        from .bundle import Bundle
-        from .encoder import bundled_network
-
-        bundle = Bundle(options.subject)
-        network, seen = bundled_network(bundle), bundle.manifest["seen"]
-        if network.shape.items != data.items:
-            raise Problem(f"{options.subject} has {network.shape.items} items, the data have {data.items}")
-    else:
-        network, chosen = load_run(options.subject, data)
-        seen = chosen.seen
-    print(as_table(compare(data, {"SASRec": Scorer(network, data.cold())}, seen)))
+    _shown(evaluated(_data(options), options.subject, options.rows, options.seen), options.record)
 
 
 def run_baselines(options) -> None:
-    from .compare import compare
+    from .compare import evaluated
+
+    _shown(evaluated(_data(options), None, options.rows, options.seen), options.record)
+
+
+def _shown(result, record: Path | None) -> None:
     from .metrics import as_table
 
-    print(as_table(compare(_data(options), {}, options.seen)))
+    print(f"{result.data_set}: {result.count} rows, {result.rows}\n")
+    print(as_table(result.figures))
+    if record:
+        print(f"\nkept in {result.save(record)}")
+
+
+def run_results(options) -> None:
+    from .results import write
+
+    print(f"{write(options.runs, options.out)} results in {options.out}")
 
 
 def run_export(options) -> None:
@@ -139,6 +167,21 @@ def run_export(options) -> None:
 
     name = options.name or options.out.resolve().name
     export(_data(options), options.folder, options.out, name, options.description)
+    print(f"wrote {options.out}")
+
+
+def run_convert(options) -> None:
+    from .convert import convert
+    from .data import read
+
+    convert(options.weights, read(options.data), options.out)
+    print(f"wrote {options.out}")
+
+
+def run_convert_recbole(options) -> None:
+    from .recbole import convert_recbole
+
+    convert_recbole(options.checkpoint, options.out, options.tokens)
     print(f"wrote {options.out}")
 
 

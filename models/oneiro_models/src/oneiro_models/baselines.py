@@ -40,7 +40,10 @@ class Markov:
 
 
 class ItemKNN:
-    """Sum of the cosine similarities to the latest items: users in common / √(users of one · users of the other)."""
+    """Sum of the cosine similarities to the latest items, each once: users in common / √(users of one · users of the other).
+
+    No item is a neighbour of itself, or people would only ever be sent back to what they had.
+    """
 
     def __init__(self, train: Events, items: int):
         pairs = np.unique(np.stack([train.users, train.items], axis=1), axis=0)
@@ -54,14 +57,32 @@ class ItemKNN:
         self.similarities = lru_cache(maxsize=4096)(self.similarities)
 
     def similarities(self, item: int) -> np.ndarray:
-        """The cosine of `item` with every item; 0 for items nobody chose."""
+        """The cosine of `item` with every other item; 0 for itself and for items nobody chose."""
         users = self.users[self.by_item[self.item_starts[item] : self.item_starts[item + 1]]]
         chosen = [self.items[self.user_starts[user] : self.user_starts[user + 1]] for user in users]
         together = np.bincount(np.concatenate(chosen), minlength=len(self.sizes)) if chosen else np.zeros(len(self.sizes))
-        return together / np.sqrt(np.maximum(self.sizes * self.sizes[item], 1))
+        cosines = together / np.sqrt(np.maximum(self.sizes * self.sizes[item], 1))
+        cosines[item] = 0
+        return cosines
 
     def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
-        return np.stack([sum(self.similarities(int(item)) for item in history[-NEIGHBOURS_OF:]) for history in histories])
+        return np.stack([sum(self.similarities(int(item)) for item in np.unique(history[-NEIGHBOURS_OF:])) for history in histories])
+
+
+class RecencyMarkov(Markov):
+    """The items of the history, the latest first, then as Markov: for people who come back to what they had."""
+
+    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+        scores = super().__call__(histories)
+        for row, history in zip(scores, histories):
+            row[history] = 0
+            row[history] = row.max() + 1 + np.arange(len(history))
+        return scores
 
 
 BASELINES = {"popularity": Popularity, "Markov": Markov, "ItemKNN": ItemKNN}
+
+
+def baselines(seen: str) -> dict:
+    """The methods that fit a protocol: where items of the history may come again, recency is one of them."""
+    return BASELINES | ({"recency + Markov": RecencyMarkov} if seen == "allow" else {})

@@ -1,12 +1,50 @@
 """Methods side by side on the validation rows of a data set."""
 
-from .baselines import BASELINES
+from pathlib import Path
+
+from . import Problem
+from .baselines import baselines
+from .bundle import Bundle
 from .data import Dataset
+from .inference import BundleScorer
 from .metrics import Figure, evaluate, figures
+from .results import Result
+from .train import Scorer, kept_epoch, load_run
+
+PROGRAM = "python -m oneiro_models"
 
 
-def compare(data: Dataset, trained: dict, seen: str = "exclude") -> dict[str, dict[str, Figure]]:
-    """The figures of every baseline and of the `trained` scorers (histories → scores [B, N])."""
-    rows = data.validation_rows()
-    methods = {name: method(data.train, data.items) for name, method in BASELINES.items()}
+def compare(data: Dataset, trained: dict, seen: str = "exclude", kind: str | None = None) -> dict[str, dict[str, Figure]]:
+    """The figures of every baseline and of the `trained` scorers (histories → scores [B, N]) on the rows of one kind."""
+    rows = data.validation_rows(kind)
+    methods = {name: method(data.train, data.items) for name, method in baselines(seen).items()}
     return {name: figures(evaluate(score, rows, seen, name=name)) for name, score in (methods | trained).items()}
+
+
+def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen: str | None = None) -> Result:
+    """A run or a bundle (None: nothing) beside the baselines, with how to do it again."""
+    about, trained, command = {}, {}, f"{PROGRAM} baselines DATA/{data.name}{data.split()}"
+    if subject and (subject / "manifest.json").exists():
+        bundle = Bundle(subject)
+        items = bundle.manifest["catalog"]["items"]
+        if items != data.items:
+            raise Problem(f"{subject} has {items} items, the data have {data.items}")
+        scorer, seen = BundleScorer(bundle), seen or bundle.manifest["seen"]
+        about = {"subject": f"{scorer.name} of bundle {bundle.manifest['name']}"}
+        trained = {about["subject"]: scorer}
+        command = f"{PROGRAM} evaluate DATA/{data.name} {bundle.manifest['name']}{data.split()}"
+    elif subject:
+        network, options = load_run(subject, data)
+        shape, seen = network.shape, seen or options.seen
+        name = f"{type(network).__name__} ({shape.blocks} × {shape.width}, window {shape.window})"
+        about = {"subject": name, "seed": options.seed, "epoch": kept_epoch(subject, data)}
+        trained = {name: Scorer(network, data.cold())}
+        command = f"{PROGRAM} train DATA/{data.name} RUN{data.split()}{options.command()}"
+    seen = seen or data.seen
+    chosen = kind or data.kinds()[0]
+    if kind and not about.get("epoch"):
+        command += f' --rows "{kind}"'
+    if not about.get("epoch") and seen != data.seen:
+        command += f" --seen {seen}"
+    found = compare(data, trained, seen, chosen)
+    return Result(data.name, chosen, len(data.validation_rows(chosen)), seen, command, found, **about)

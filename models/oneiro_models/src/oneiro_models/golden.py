@@ -13,7 +13,7 @@ from . import Problem
 from .bundle import Bundle, title_key
 from .encoder import bundled_network
 from .export import torch_states
-from .networks.sasrec import SASRec
+from .networks import SASRec
 
 HISTORIES, LONGEST, TOP = 100, 60, 20
 GAP = 1e-4

@@ -10,7 +10,7 @@ OPSET = 18
 
 
 class Graph:
-    """Every node has one output, and is named by it."""
+    """One output of every node is read, and names it."""
 
     def __init__(self, name: str, weights_file: str):
         self.name, self.weights_file = name, weights_file
@@ -41,8 +41,9 @@ class Graph:
         self.initializers.append(tensor)
         return name
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes) -> str:
-        self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
+    def node(self, operator: str, inputs: list[str], output: str, skipped: int = 0, **attributes) -> str:
+        """`skipped`: how many of the operator's outputs come before the one that is read."""
+        self.nodes.append(helper.make_node(operator, inputs, [""] * skipped + [output], output, **attributes))
         return output
 
     def save(self) -> tuple[bytes, bytes]:

@@ -7,8 +7,8 @@ import torch
 
 from .bundle import Catalog, year_of
 from .bundle.table import table
-from .export import Description, finish_sasrec, write_sasrec
-from .networks.sasrec import SASRec, Shape
+from .export import Description, finish, write
+from .networks import Network, SASRec, Shape
 
 SEED = 7
 
@@ -81,17 +81,17 @@ def write_tiny(folder: Path) -> None:
         "command": "python -m oneiro_models tiny models/tiny",
     }
     about = Description("tiny", "Forty invented films and an untrained encoder, for tests", provenance)
-    bundle = write_sasrec(folder, about, catalog, network, cold)
+    bundle = write(folder, about, catalog, network, cold)
     rows = np.where(cold[:, None], 0, network.table.detach().numpy())
     bundle.table("half", table(rows, "f16", cold=cold), half="dot")
     bundle.table("small", table(rows, "i8", bias=np.log1p(counts), cold=cold), small="dot")
     bundle.table("texts", table(generator.normal(size=(len(titles), 8))), texts="l2")
-    finish_sasrec(bundle, about, network)
+    finish(bundle, about, network)
 
 
-def untrained(shape: Shape, generator: np.random.Generator) -> SASRec:
+def untrained(shape: Shape, generator: np.random.Generator, kind: type[Network] = SASRec) -> Network:
     """A network whose weights, LayerNorms included, come from `generator` alone."""
-    network = SASRec(shape).eval()
+    network = kind(shape).eval()
     with torch.no_grad():
         for name, weight in network.named_parameters():
             centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0

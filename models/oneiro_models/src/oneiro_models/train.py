@@ -1,29 +1,32 @@
-"""Trains SASRec with the full softmax: every item competes for every next event of the training data.
+"""Trains a network with the full softmax: every item competes for every next event of the training data.
 
-With o the state before an event, E the item table and i the item chosen:  loss = −w · log softmax(E·o)[i].
-Unless `seen` is `allow`, items that a person already had take no part in the softmax, as they take none in the ranking. The weight w halves every
-`half_life` days before the end of training, since tastes drift; it is scaled to a mean of 1.
+Unless `seen` is `allow`, items that a person already had take no part in the softmax, as they take none in the ranking.
+An event's weight halves every `half_life` days before the end of training, since tastes drift; it is scaled to a mean of 1.
+Data without times weigh all events alike.
 Validation events choose the epoch that is kept, nothing else is learned from them.
 """
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from . import Problem
 from .data import Dataset
+from .loss import full_softmax
 from .metrics import evaluate, figures
-from .networks.sasrec import SASRec, Shape
+from .networks import NETWORKS, Network, Shape
 from .options import Options
 
 DAY = 86400.0
+SLIDING = 5
+"""Networks whose window slides are trained on pieces so many windows long: short pieces would only show them beginnings."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,17 @@ class Sequences:
 
     def __init__(self, data: Dataset, options: Options):
         events, self.items = data.train, data.items
-        age = (events.times[-1] - events.times) / DAY
-        weights = 0.5 ** (age / options.half_life) if options.half_life else np.ones(len(age))
+        weights = np.ones(len(events))
+        if options.half_life and events.times is not None:
+            weights = 0.5 ** ((events.times[-1] - events.times) / DAY / options.half_life)
         sequences = [sequence for sequence in events.sequences() if len(sequence) > 1]
         if not sequences:
             raise Problem("no user has two training events: there is nothing to learn from")
         mean = np.concatenate([weights[sequence[1:]] for sequence in sequences]).mean()
         self.sequences = [(events.items[sequence], weights[sequence] / mean) for sequence in sequences]
         self.window, self.batch = options.window, options.batch
+        if NETWORKS[options.network].slides:
+            self.window *= SLIDING
 
     def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
         """Every target once, in batches of windows of similar length."""
@@ -77,27 +83,24 @@ class Sequences:
         return Batch(histories, (histories < self.items).sum(1), targets, weights)
 
 
-def loss_of(network: SASRec, batch: Batch, options: Options, cold: Tensor) -> Tensor:
+def loss_of(network: Network, batch: Batch, options: Options, cold: Tensor) -> Tensor:
     """The weighted mean of the full-softmax cross-entropy."""
     items = network.shape.items
     rows, places = torch.nonzero(batch.targets < items, as_tuple=True)
-    logits = network.scores(network.states(batch.histories, batch.lengths)[rows, places])
-    logits = logits.masked_fill(cold, -torch.inf)
+    states = network.states(batch.histories, batch.lengths)[rows, places]
     targets, weights = batch.targets[rows, places], batch.weights[rows, places]
+    had = None
     if options.seen == "exclude":
-        had = torch.zeros(len(rows), items + 1, dtype=torch.bool, device=logits.device)
-        past = torch.arange(batch.histories.shape[1], device=logits.device) <= places[:, None]
-        had.scatter_(1, batch.histories[rows].where(past, items), True)
-        had[torch.arange(len(rows), device=logits.device), targets] = False
-        logits = logits.masked_fill(had[:, :items], -torch.inf)
-    loss = functional.cross_entropy(logits, targets, reduction="none")
-    return (loss * weights).sum() / weights.sum()
+        histories = batch.histories[rows]
+        past = torch.arange(histories.shape[1], device=rows.device) <= places[:, None]
+        had = histories.where(past, histories[:, :1])
+    return full_softmax(states, network.scored, network.bias, targets, weights, cold, had)
 
 
 class Scorer:
     """Scores by a network, as the oneiro library does: cold items are passed over and never rank."""
 
-    def __init__(self, network: SASRec, cold: np.ndarray):
+    def __init__(self, network: Network, cold: np.ndarray):
         self.network, self.cold = network.eval(), cold
 
     def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
@@ -105,7 +108,7 @@ class Scorer:
         windows = [history[~self.cold[history]][-shape.window :] for history in histories]
         padded = torch.full((len(windows), shape.window), shape.items)
         for row, window in enumerate(windows):
-            padded[row, : len(window)] = torch.as_tensor(window)
+            padded[row, : len(window)] = torch.as_tensor(window.astype(np.int64))
         lengths = torch.tensor([len(window) for window in windows])
         with torch.inference_mode():
             scores = self.network.scores(self.network(padded.to(device), lengths.to(device)))
@@ -120,11 +123,10 @@ class Training:
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise Problem("PyTorch finds no CUDA device here: train with --device cpu")
         torch.manual_seed(options.seed)
-        shape = Shape(data.items, options.width, options.window, options.blocks)
-        self.network = SASRec(shape, options.dropout).to(self.device)
-        torch.nn.init.normal_(self.network.items.weight, std=options.scale)
-        torch.nn.init.normal_(self.network.positions.weight, std=options.scale)
-        self.network.items.weight.data[shape.items] = 0
+        self.network = built(options, data.items).to(self.device)
+        self.network.start(options.scale)
+        self.averaged = deepcopy(self.network) if options.average else self.network
+        self.steps = 0
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate)
         self.sequences = Sequences(data, options)
         self.rows, self.cold = data.validation_rows(), data.cold()
@@ -159,9 +161,19 @@ class Training:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+            self.average()
             losses.append(loss.item())
-        found = figures(evaluate(Scorer(self.network, self.cold), self.rows, self.options.seen), (10,))
+        found = figures(evaluate(Scorer(self.averaged, self.cold), self.rows, self.options.seen), (10,))
         return {"loss": float(np.mean(losses)), **{name: figure.mean for name, figure in found.items()}}
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Moves the average towards the weights: quickly at first, while they are still far from good."""
+        self.steps += 1
+        if self.averaged is not self.network:
+            decay = min(self.options.average, self.steps / (self.steps + 10))
+            for kept, weight in zip(self.averaged.parameters(), self.network.parameters()):
+                kept.lerp_(weight, 1 - decay)
 
     def best(self) -> int:
         """The epoch with the highest validation HR@10, the earlier of two."""
@@ -171,22 +183,37 @@ class Training:
         return bool(self.history) and len(self.history) - 1 - self.best() >= self.options.patience
 
     def save(self, name: str) -> None:
-        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "history": self.history}
+        state = {"network": self.averaged.state_dict(), "history": self.history}
+        if name == "last.pt":  # what going on needs
+            state |= {"optimizer": self.optimizer.state_dict(), "latest": self.network.state_dict(), "steps": self.steps}
         torch.save(state, self.folder / f"{name}.part")
         (self.folder / f"{name}.part").replace(self.folder / name)
 
     def resume(self) -> None:
         """Goes on from `last.pt` as if never stopped: each epoch seeds itself."""
         state = _load(self.folder / "last.pt", self.data)
-        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["network"])
+        self.network.load_state_dict(state["latest"])
+        self.steps = state["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = state["history"]
 
 
-def load_run(folder: Path, data: Dataset) -> tuple[SASRec, Options]:
+def kept_epoch(folder: Path, data: Dataset) -> int:
+    """Which epoch a run's best network is from, counted from 1."""
+    return len(_load(folder / "best.pt", data)["history"])
+
+
+def built(options: Options, items: int) -> Network:
+    """The untrained network that the options describe."""
+    shape = Shape(items, options.width, options.window, options.blocks, options.head == "separate")
+    return NETWORKS[options.network](shape, options.dropout)
+
+
+def load_run(folder: Path, data: Dataset) -> tuple[Network, Options]:
     """The best network of a run on these data."""
     options = run_options(folder)
-    network = SASRec(Shape(data.items, options.width, options.window, options.blocks), options.dropout)
+    network = built(options, data.items)
     network.load_state_dict(_load(folder / "best.pt", data)["network"])
     return network.eval(), options
 

@@ -16,6 +16,12 @@ def table(rows, dtype: str = "f32", *, bias=None, cold=None, empty=None) -> dict
     return tensors
 
 
+def values(tensors: dict[str, np.ndarray]) -> np.ndarray:
+    """The rows of an item table in f32, whatever type they are kept in."""
+    rows = tensors["rows"].astype(np.float32)
+    return rows * tensors["scale"][:, None] if "scale" in tensors else rows
+
+
 def quantised(rows: np.ndarray) -> dict[str, np.ndarray]:
     """Symmetric i8: `row ≈ scale · q`, `scale = max|row| / 127`, `error = ‖row − scale·q‖₂`."""
     scale = np.abs(rows).max(axis=1) / np.float32(127)

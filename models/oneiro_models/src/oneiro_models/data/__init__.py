@@ -1,20 +1,20 @@
-"""Data sets: who chose what and when, split by time."""
+"""Data sets: who chose what and when, and what recommenders are asked about them."""
 
 from pathlib import Path
 
 from .. import Problem
 from ..options import HELD_OUT
 from .dataset import Dataset, Events, Origin, Rows
-from .movietweetings import read_movietweetings
 from .own import read_own
+from .public import read_public
 
 __all__ = ["Dataset", "Events", "Origin", "Rows", "read"]
 
 
 def read(path: Path, titles: Path | None = None, held_out: float = HELD_OUT) -> Dataset:
-    """A folder in the form of movietweetings-100k, or one's own CSV or Parquet file of `user`, `item`, `time`."""
+    """The folder of a public set (`public.py`), or one's own CSV or Parquet file of `user`, `item`, `time`."""
     if path.is_dir():
-        return read_movietweetings(path)
+        return read_public(path)
     if path.is_file():
         return read_own(path, titles, held_out)
     raise Problem(f"{path}: no such file or folder")

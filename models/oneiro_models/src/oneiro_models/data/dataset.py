@@ -7,15 +7,16 @@ import numpy as np
 
 from .. import Problem
 from ..bundle import Catalog
+from ..options import HELD_OUT
 
 
 @dataclass(frozen=True)
 class Events:
-    """One row an event, in order of time; `times` in seconds."""
+    """One row an event, each user's in order of time; `times` in seconds, None where nobody knows them."""
 
     users: np.ndarray
     items: np.ndarray
-    times: np.ndarray
+    times: np.ndarray | None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -51,14 +52,25 @@ class Origin:
     credit: str = ""
 
 
+EVENTS = "every event of a user with a past"
+"""What the rows are called that come from validation events."""
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A catalog, the events to learn from, and the later ones to be judged by."""
+    """A catalog, the events to learn from, and the later ones to be judged by.
+
+    These are `validation` events, or rows that the data's protocol lays down, by what they are called (`questions`).
+    """
 
     catalog: Catalog
     train: Events
-    validation: Events
+    validation: Events | None
     origin: Origin = field(default_factory=lambda: Origin("own data"))
+    questions: dict[str, Rows] = field(default_factory=dict)
+    seen: str = "exclude"
+    """Whether the protocol leaves items of the history out of the ranking: `exclude` or `allow`."""
+    name: str = "own data"
     held_out: float | None = None
     """The share of events that `validation` is; None for data that come split."""
 
@@ -71,15 +83,41 @@ class Dataset:
         return self.train.counts(self.items) == 0
 
     def digest(self) -> str:
-        """Equal for the same items and the same events, split alike and in the same order."""
+        """Equal for the same items and the same events, split alike and in the same order, and the same questions."""
         sha256 = hashlib.sha256("\0".join(self.catalog.ids).encode())
-        for events in (self.train, self.validation):
-            for column, dtype in ((events.users, "<i8"), (events.items, "<i8"), (events.times, "<f8")):
-                sha256.update(f"\0{len(column)}\0".encode())
+
+        def add(column, dtype: str = "<i8") -> None:
+            sha256.update(b"\0none\0" if column is None else f"\0{len(column)}\0".encode())
+            if column is not None:
                 sha256.update(np.ascontiguousarray(column, dtype))
+
+        validation = [] if self.validation is None else [self.validation]
+        for events in (self.train, *validation):
+            add(events.users)
+            add(events.items)
+            add(events.times, "<f8")
+        for rows in self.questions.values():
+            add(rows.targets)
+            for history in rows.histories:
+                add(history)
         return sha256.hexdigest()
 
-    def validation_rows(self) -> Rows:
+    def split(self) -> str:
+        """What a command line says to split the data so; nothing where it need not."""
+        return "" if self.held_out in (None, HELD_OUT) else f" --held-out {self.held_out}"
+
+    def kinds(self) -> list[str]:
+        """What kinds of validation rows there are; the first is what a network is chosen by."""
+        return list(self.questions) or [EVENTS]
+
+    def validation_rows(self, kind: str | None = None) -> Rows:
+        """The rows of a kind, of the first if none is named."""
+        kind = kind or self.kinds()[0]
+        if kind not in self.kinds():
+            raise Problem(f"{self.name} has no rows `{kind}`; it has {', '.join(f'`{one}`' for one in self.kinds())}")
+        return self.questions[kind] if self.questions else self._validation_events()
+
+    def _validation_events(self) -> Rows:
         """Every validation event of a user with a past: their training events and earlier validation events."""
         pasts: dict = {}
         for user, item in zip(self.train.users.tolist(), self.train.items.tolist()):

@@ -36,7 +36,7 @@ def read_movietweetings(folder: Path) -> Dataset:
             "year": [year_of(title) for title in items["title"]],
         },
     )
-    return Dataset(catalog, train, _events(folder / "val.parquet", len(catalog)), ORIGIN)
+    return Dataset(catalog, train, _events(folder / "val.parquet", len(catalog)), ORIGIN, name="movietweetings-100k")
 
 
 def _events(path: Path, items: int) -> Events:

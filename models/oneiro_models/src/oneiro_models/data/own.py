@@ -31,7 +31,8 @@ def read_own(path: Path, titles: Path | None, held_out: float) -> Dataset:
     train = Events(users[:cut], items[:cut], times[:cut])
     names = _titles(titles, list(ids)) if titles else None
     catalog = Catalog(list(ids), names, train.counts(len(ids)))
-    return Dataset(catalog, train, Events(users[cut:], items[cut:], times[cut:]), Origin(path.name), held_out)
+    validation = Events(users[cut:], items[cut:], times[cut:])
+    return Dataset(catalog, train, validation, Origin(path.name), name=path.name, held_out=held_out)
 
 
 def _seconds(path: Path, times: pa.ChunkedArray) -> np.ndarray:

@@ -1,1 +1,21 @@
 """The networks, in PyTorch."""
+
+from .caser import Caser
+from .gru4rec import GRU4Rec
+from .network import Network, Shape
+from .nextitnet import NextItNet
+from .recbole import RecBoleGRU4Rec, RecBoleSASRec
+from .sasrec import SASRec
+
+NETWORKS: dict[str, type[Network]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "caser": Caser, "nextitnet": NextItNet}
+"""What can be trained."""
+
+READ: dict[str, type[Network]] = {"recbole-sasrec": RecBoleSASRec, "recbole-gru4rec": RecBoleGRU4Rec}
+"""What others train, and is only read here."""
+
+__all__ = ["NETWORKS", "Caser", "GRU4Rec", "Network", "NextItNet", "RecBoleGRU4Rec", "RecBoleSASRec", "SASRec", "Shape", "name_of"]
+
+
+def name_of(network: Network) -> str:
+    """What a network is called on the command line and in bundles."""
+    return next(name for name, kind in (NETWORKS | READ).items() if type(network) is kind)

@@ -14,23 +14,14 @@ Where it differs from the authors' code: the masks come from the length alone (t
 once trained), and any number of blocks may be stacked.
 """
 
-from dataclasses import dataclass
 from math import sqrt
 
 import torch
 from torch import Tensor, nn
 
+from .network import Network, Shape
+
 MASKED = -(2.0**32) + 1
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a network is built from."""
-
-    items: int
-    width: int = 64
-    window: int = 50
-    blocks: int = 1
 
 
 class Block(nn.Module):
@@ -58,25 +49,26 @@ class Block(nn.Module):
         return self.norm_ff(self.dropout(self.outer(self.inner(z).relu())) + z)
 
 
-class SASRec(nn.Module):
-    """Item table, positions and blocks. Histories are item numbers, oldest first, padded on the right with N."""
+class SASRec(Network):
+    """Item rows, positions and blocks. An empty history's state is LN3's bias."""
 
     def __init__(self, shape: Shape, dropout: float = 0.0):
-        super().__init__()
-        self.shape = shape
-        self.items = nn.Embedding(shape.items + 1, shape.width, padding_idx=shape.items)
+        super().__init__(shape, shape.width)
         self.positions = nn.Embedding(shape.window, shape.width)
         self.blocks = nn.ModuleList(Block(shape.width, dropout) for _ in range(shape.blocks))
         self.norm_3 = nn.LayerNorm(shape.width)
         self.dropout = nn.Dropout(dropout)
 
     @property
-    def table(self) -> Tensor:
-        """The rows of the N items, [N, d]: input, target and scoring share them."""
-        return self.items.weight[: self.shape.items]
+    def empty(self) -> Tensor:
+        """−Pos[0]: with its position it adds up to the zeros of a masked row."""
+        return -self.positions.weight[0]
+
+    def start(self, scale: float) -> None:
+        super().start(scale)
+        nn.init.normal_(self.positions.weight, std=scale)
 
     def states(self, histories: Tensor, lengths: Tensor) -> Tensor:
-        """The state after each position, [B, L, d]; `histories` i64 [B, L], `lengths` i64 [B], 0 … L."""
         place = torch.arange(histories.shape[1], device=histories.device)
         real = place < lengths[:, None]
         mask = real[:, :, None].float()
@@ -85,12 +77,3 @@ class SASRec(nn.Module):
         for block in self.blocks:
             s = block(s, attends) * mask
         return self.norm_3(s)
-
-    def forward(self, histories: Tensor, lengths: Tensor) -> Tensor:
-        """The state of each history, [B, d]: that of its last item; of an empty one LN3's bias."""
-        states = self.states(histories, lengths)
-        return states[torch.arange(len(lengths), device=lengths.device), (lengths - 1).clamp(min=0)]
-
-    def scores(self, states: Tensor) -> Tensor:
-        """`state · row` for every item, [..., N]."""
-        return states @ self.table.T

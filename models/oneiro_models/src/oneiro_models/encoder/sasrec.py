@@ -14,20 +14,13 @@ from math import sqrt
 import numpy as np
 import torch
 
-from .bundle import Bundle
-from .graph import Graph
-from .networks.sasrec import SASRec, Shape
-
-EPSILON = 1e-5
+from ..graph import Graph
+from ..networks import SASRec, Shape
+from .layers import dense, norm
 
 
-def encoder_graph(network: SASRec, weights_file: str) -> tuple[bytes, bytes]:
-    """The ONNX model of `rows` [B, L', d], `length` [B] → `state` [B, d], and its external data."""
+def sasrec(network: SASRec, weights: dict, graph: Graph, rows: str, length: str) -> None:
     shape = network.shape
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
-    graph = Graph("sasrec", weights_file)
-    rows = graph.input("rows", np.float32, ["B", "L", shape.width])
-    length = graph.input("length", np.int64, ["B"])
 
     # The first L' positions, and the causal mask: 0 where a position may look, −∞ where not.
     zero, one = (graph.constant(name, np.array([value], np.int64)) for name, value in (("zero", 0), ("one", 1)))
@@ -53,17 +46,15 @@ def encoder_graph(network: SASRec, weights_file: str) -> tuple[bytes, bytes]:
     seen = graph.node("Unsqueeze", [graph.node("Slice", [seen, zero, taken, one], "seen"), one], "seen_3d")
     u = _block(graph, weights, shape.blocks - 1, newest, s, seen, flat=True)
     u = graph.node("Mul", [u, present], "u_present")
-    _norm(graph, weights, "norm_3", u, "state")
-    graph.output("state", np.float32, ["B", shape.width])
-    return graph.save()
+    norm(graph, weights, "norm_3", u, "state")
 
 
 def _block(graph: Graph, weights: dict, index: int, queries: str, s: str, mask: str, flat: bool) -> str:
     """One block for `queries` [B, d] (`flat`) or [B, L, d], attending to `s` [B, L, d]."""
     name = f"blocks.{index}"
     width = weights["norm_3.weight"].shape[0]
-    n = _norm(graph, weights, f"{name}.norm_1", queries)
-    q = _dense(graph, weights, f"{name}.query", n, flat)
+    n = norm(graph, weights, f"{name}.norm_1", queries)
+    q = dense(graph, weights, f"{name}.query", n, flat)
     key = graph.constant(f"{name}.key.weight", weights[f"{name}.key.weight"] / np.float32(sqrt(width)))
     q = graph.node("MatMul", [q, key], f"{name}.query_key")
     if flat:
@@ -75,32 +66,11 @@ def _block(graph: Graph, weights: dict, index: int, queries: str, s: str, mask: 
     context = graph.node("MatMul", [attention, s], f"{name}.context")
     if flat:
         context = graph.node("Squeeze", [context, "one"], f"{name}.context_2d")
-    y = graph.node("Add", [_dense(graph, weights, f"{name}.value", context, flat), n], f"{name}.y")
-    z = _norm(graph, weights, f"{name}.norm_2", y)
-    inner = graph.node("Relu", [_dense(graph, weights, f"{name}.inner", z, flat)], f"{name}.relu")
-    outer = _dense(graph, weights, f"{name}.outer", inner, flat)
-    return _norm(graph, weights, f"{name}.norm_ff", graph.node("Add", [outer, z], f"{name}.ff"))
-
-
-def _dense(graph: Graph, weights: dict, name: str, x: str, flat: bool) -> str:
-    """`x·Wᵀ + b`, W stored [in, out]: one Gemm on [B, d], two nodes on [B, L, d]."""
-    weight = graph.constant(f"{name}.weight", weights[f"{name}.weight"].T)
-    bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"])
-    if flat:
-        return graph.node("Gemm", [x, weight, bias], f"{name}.out")
-    return graph.node("Add", [graph.node("MatMul", [x, weight], f"{name}.product"), bias], f"{name}.out")
-
-
-def _norm(graph: Graph, weights: dict, name: str, x: str, output: str | None = None) -> str:
-    scale = graph.constant(f"{name}.weight", weights[f"{name}.weight"])
-    bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"])
-    return graph.node("LayerNormalization", [x, scale, bias], output or f"{name}.out", axis=-1, epsilon=EPSILON)
-
-
-def bundled_network(bundle: Bundle, name: str = "sasrec") -> SASRec:
-    """The PyTorch network of a bundle's encoder, with the weights that the bundle holds."""
-    contract = bundle.manifest["encoders"][name]
-    return network_from(bundle.weights(contract["graph"]), bundle.space(contract["input"])["rows"])
+    y = graph.node("Add", [dense(graph, weights, f"{name}.value", context, flat), n], f"{name}.y")
+    z = norm(graph, weights, f"{name}.norm_2", y)
+    inner = graph.node("Relu", [dense(graph, weights, f"{name}.inner", z, flat)], f"{name}.relu")
+    outer = dense(graph, weights, f"{name}.outer", inner, flat)
+    return norm(graph, weights, f"{name}.norm_ff", graph.node("Add", [outer, z], f"{name}.ff"))
 
 
 def network_from(weights: dict[str, np.ndarray], table: np.ndarray) -> SASRec:

@@ -1,0 +1,109 @@
+"""Results kept as JSON beside the runs, and the page that shows them all."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import Problem
+from .metrics import Figure, as_table
+
+SUFFIX = ".result.json"
+
+HEAD = """\
+# Results
+
+Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train` and `evaluate --record` left in RUNS; never by hand.
+
+Every item is ranked, ties count against the method. A figure is the mean over the rows ± its standard error. Baselines are computed anew on all rows beside every network. \
+The epoch of a trained network is chosen by HR@10 on the first kind of rows of its data set, which flatters it a little. DATA is the folder of the data sets, RUN a run's folder.
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluation: the figures of a `subject` (a run, a bundle; None: baselines alone) and of every baseline."""
+
+    data_set: str
+    rows: str
+    count: int
+    seen: str
+    command: str
+    figures: dict[str, dict[str, Figure]]
+    subject: str | None = None
+    seed: int | None = None
+    epoch: int | None = None
+
+    def file(self) -> str:
+        """A file name that another evaluation of the same subject on the same rows has too."""
+        parts = [self.data_set, self.rows, self.seen, self.subject or "baselines", f"seed {self.seed}" if self.seed else ""]
+        return "--".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part) + SUFFIX
+
+    def save(self, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self.file()
+        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return path
+
+
+def load(path: Path) -> Result:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        figures = {
+            method: {name: Figure(**figure) for name, figure in found.items()} for method, found in content.pop("figures").items()
+        }
+        return Result(**content, figures=figures)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Problem(f"{path} is not a result: {error}") from None
+
+
+def page(results: Iterable[Result]) -> str:
+    """A section a data set, a table for each kind of rows."""
+    groups: dict[tuple, list[Result]] = {}
+    for result in sorted(results, key=lambda one: (one.data_set, one.rows, one.seen, one.subject or "", one.seed or 0)):
+        groups.setdefault((result.data_set, result.rows, result.seen), []).append(result)
+    lines, data_set = [HEAD], None
+    for (name, rows, seen), group in groups.items():
+        if name != data_set:
+            lines.append(f"## {name}\n")
+            data_set = name
+        lines.append(_section(rows, seen, group))
+    return "\n".join(lines)
+
+
+def _section(rows: str, seen: str, group: list[Result]) -> str:
+    _agree(group)
+    history = "left out of the ranking" if seen == "exclude" else "ranked too"
+    methods, notes = {}, []
+    for result in group:
+        for method, found in result.figures.items():
+            if method == result.subject:
+                seed = f", seed {result.seed}" if result.seed is not None else ""
+                method += seed
+                kept = f" (epoch {result.epoch} kept)" if result.epoch else ""
+                notes.append(f"- {method}: `{result.command}`{kept}")
+            methods.setdefault(method, found)
+    baselines = [result.command for result in group if result.subject is None]
+    notes += [f"- baselines: `{command}`" for command in baselines[:1]]
+    ordered = dict(sorted(methods.items(), key=lambda one: one[1]["NDCG@10"].mean))
+    title = f"### {rows[0].upper()}{rows[1:]}\n\n{group[0].count} rows; items of the history are {history}.\n\n"
+    return title + as_table(ordered) + "\n\n" + "\n".join(notes) + "\n"
+
+
+def _agree(group: list[Result]) -> None:
+    """Baselines know no seed: results that differ in them come from different data or code."""
+    known: dict[str, dict] = {}
+    for result in group:
+        for method, found in result.figures.items():
+            if method != result.subject and known.setdefault(method, found) != found:
+                raise Problem(f"{result.file()} differs from another result in the figures of {method}: evaluate them anew")
+
+
+def write(runs: Path, out: Path) -> int:
+    """Writes the page of all results under a folder; how many there were."""
+    paths = sorted(runs.rglob(f"*{SUFFIX}"))
+    if not paths:
+        raise Problem(f"{runs} holds no results: make some with `train` or `evaluate --record {runs}`")
+    out.write_text(page(map(load, paths)), encoding="utf-8")
+    return len(paths)

@@ -1,0 +1,67 @@
+"""Results are kept and shown as they were measured."""
+
+import json
+
+import pytest
+
+from oneiro_models import Problem
+from oneiro_models.__main__ import main
+from oneiro_models.metrics import Figure
+from oneiro_models.results import Result, load, page
+
+
+def result(**changes):
+    names = [f"{metric}@{k}" for metric in ("HR", "NDCG") for k in (5, 10, 20)]
+    popularity, network = ({name: Figure(mean, 0.01) for name in names} for mean in (0.1, 0.2))
+    given = dict(data_set="films", rows="every event", count=7, seen="exclude", command="evaluate DATA/films RUN", seed=3, epoch=4)
+    return Result(**given | {"subject": "GRU4Rec", "figures": {"popularity": popularity, "GRU4Rec": network}} | changes)
+
+
+def test_a_result_is_read_back_as_it_was(tmp_path):
+    path = result().save(tmp_path)
+    assert path.name == "films--every-event--exclude--gru4rec--seed-3.result.json"
+    assert load(path) == result()
+
+
+def test_seeds_stand_side_by_side_and_baselines_once():
+    shown = page([result(), result(seed=4)])
+    assert shown.count("| popularity |") == 1
+    assert "| GRU4Rec, seed 3 | 0.2000 ± 0.0100 |" in shown and "| GRU4Rec, seed 4 |" in shown
+    assert "7 rows; items of the history are left out of the ranking." in shown
+    assert "- GRU4Rec, seed 4: `evaluate DATA/films RUN` (epoch 4 kept)" in shown
+
+
+def test_baselines_that_differ_are_refused():
+    other = result(seed=4)
+    other.figures["popularity"]["HR@5"] = Figure(0.11, 0.01)
+    with pytest.raises(Problem, match="figures of popularity"):
+        page([result(), other])
+
+
+def test_kinds_of_rows_have_tables_of_their_own():
+    shown = page([result(), result(rows="orders"), result(data_set="books")])
+    assert shown.index("## books") < shown.index("## films") < shown.index("### Every event", shown.index("## films"))
+    assert shown.count("## films") == 1 and shown.count("### ") == 3
+
+
+def test_what_is_no_result_is_explained(tmp_path, capsys):
+    assert main(["results", str(tmp_path), str(tmp_path / "page.md")]) == 1
+    (tmp_path / "x.result.json").write_text(json.dumps({"data_set": "films"}))
+    assert main(["results", str(tmp_path), str(tmp_path / "page.md")]) == 1
+    shown = capsys.readouterr().err
+    assert "holds no results" in shown and "x.result.json is not a result" in shown
+
+
+def test_from_a_run_to_the_page(tmp_path):
+    lines = [f"user-{user},item-{(user + step) % 9},{1000 * step + user}" for user in range(60) for step in range(6)]
+    (tmp_path / "events.csv").write_text("user,item,time\n" + "\n".join(lines) + "\n")
+    events, run, kept = str(tmp_path / "events.csv"), str(tmp_path / "run"), str(tmp_path / "kept")
+    assert main(["train", events, run, "--epochs", "1", "--width", "8", "--window", "5", "--network", "gru4rec"]) == 0
+    assert main(["export", events, run, str(tmp_path / "small")]) == 0
+    assert main(["evaluate", events, str(tmp_path / "small"), "--record", kept]) == 0
+    assert main(["baselines", events, "--record", kept]) == 0
+    assert main(["results", str(tmp_path), str(tmp_path / "page.md")]) == 0
+    shown = (tmp_path / "page.md").read_text()
+    assert "| GRU4Rec (1 × 8, window 5), seed 1 |" in shown and "| gru4rec of bundle small |" in shown
+    assert "`python -m oneiro_models train DATA/events.csv RUN --network gru4rec --window 5 --width 8 --epochs 1`" in shown
+    assert str(tmp_path) not in shown
