@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from conftest import DATA
+from conftest import DATA, REPOSITORY
 
 from oneiro_models import Problem
 from oneiro_models.compare import compare
@@ -116,8 +116,10 @@ def measured_by_others(name):
 def test_baselines_agree_with_those_of_others(name):
     """Within three standard errors where they drew rows or broke ties otherwise, to the row for counting methods elsewhere."""
     data = read(DATA / name)
+    readme = (REPOSITORY / "models" / "oneiro_models" / "README.md").read_text(encoding="utf-8")
     compared = 0
     for kind in data.kinds():
+        assert f"`{kind}`" in readme and f"`{name}`" in readme
         expected = measured_by_others(CALLED.get((name, kind), name if kind == data.kinds()[0] else ""))
         found = compare(data, {}, data.seen, kind)
         count = len(data.validation_rows(kind))
