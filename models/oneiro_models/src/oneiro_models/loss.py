@@ -34,10 +34,10 @@ class FullSoftmax(torch.autograd.Function):
             target_logits = logits.gather(1, chosen)
             if left_out is not None:
                 logits.scatter_(1, left_out[part], -torch.inf).scatter_(1, chosen, target_logits)
-            normaliser = logits.logsumexp(1, keepdim=True)
-            loss += (weight * (normaliser - target_logits)).sum()
-            gradient = logits.sub_(normaliser).exp_()
-            gradient.scatter_add_(1, chosen, torch.full_like(target_logits, -1)).mul_(weight)
+            highest = logits.amax(1, keepdim=True)
+            total = logits.sub_(highest).exp_().sum(1, keepdim=True)
+            loss += (weight * (highest + total.log() - target_logits)).sum()
+            gradient = logits.mul_(weight / total).scatter_add_(1, chosen, -weight)
             states_grad[part] = gradient @ rows
             rows_grad.addmm_(gradient.T, states[part])
             bias_grad += gradient.sum(0)
