@@ -64,4 +64,5 @@ def test_from_a_run_to_the_page(tmp_path):
     shown = (tmp_path / "page.md").read_text()
     assert "| GRU4Rec (1 × 8, window 5), seed 1 |" in shown and "| gru4rec of bundle small |" in shown
     assert "`python -m oneiro_models train DATA/events.csv RUN --network gru4rec --window 5 --width 8 --epochs 1`" in shown
+    assert "RUN OUT && python -m oneiro_models evaluate DATA/events.csv small`" in shown
     assert str(tmp_path) not in shown
