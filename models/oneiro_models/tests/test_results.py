@@ -27,7 +27,7 @@ def test_seeds_stand_side_by_side_and_baselines_once():
     shown = page([result(), result(seed=4)])
     assert shown.count("| popularity |") == 1
     assert "| GRU4Rec, seed 3 | 0.2000 ± 0.0100 |" in shown and "| GRU4Rec, seed 4 |" in shown
-    assert "7 rows; items of the history are left out of the ranking." in shown
+    assert "### Every event; history left out\n\n7 rows.\n" in shown
     assert "- GRU4Rec, seed 4: `evaluate DATA/films RUN` (epoch 4 kept)" in shown
 
 
