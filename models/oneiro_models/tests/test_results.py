@@ -27,7 +27,7 @@ def test_seeds_stand_side_by_side_and_baselines_once():
     shown = page([result(), result(seed=4)])
     assert shown.count("| popularity |") == 1
     assert "| GRU4Rec, seed 3 | 0.2000 ± 0.0100 |" in shown and "| GRU4Rec, seed 4 |" in shown
-    assert "7 rows; items of the history are left out of the ranking." in shown
+    assert "### Every event; history left out\n\n7 rows.\n" in shown
     assert "- GRU4Rec, seed 4: `evaluate DATA/films RUN` (epoch 4 kept)" in shown
 
 
@@ -64,4 +64,5 @@ def test_from_a_run_to_the_page(tmp_path):
     shown = (tmp_path / "page.md").read_text()
     assert "| GRU4Rec (1 × 8, window 5), seed 1 |" in shown and "| gru4rec of bundle small |" in shown
     assert "`python -m oneiro_models train DATA/events.csv RUN --network gru4rec --window 5 --width 8 --epochs 1`" in shown
+    assert "RUN OUT && python -m oneiro_models evaluate DATA/events.csv small`" in shown
     assert str(tmp_path) not in shown

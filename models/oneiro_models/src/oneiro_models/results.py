@@ -15,9 +15,10 @@ HEAD = (
     "# Results\n\n"
     "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train` and `evaluate --record` left in RUNS; "
     "never by hand.\n\n"
-    "Every item is ranked, ties count against the method. A figure is the mean over the rows ± its standard error. Baselines "
-    "are computed anew on all rows beside every network. The epoch of a trained network is chosen by HR@10 on the first kind "
-    "of rows of its data set, which flatters it a little. DATA is the folder of the data sets, RUN that of a run.\n"
+    "Every item is ranked, those of the history left out or ranked too, as each heading says; ties count against the method. "
+    "A figure is the mean over the rows ± its standard error. Baselines are computed anew on all rows beside every network. "
+    "The epoch of a trained network is chosen by HR@10 on the first kind of rows of its data set, which flatters it a little. "
+    "DATA is the folder of the data sets, RUN that of a run.\n"
 )
 
 
@@ -74,7 +75,7 @@ def page(results: Iterable[Result]) -> str:
 
 def _section(rows: str, seen: str, group: list[Result]) -> str:
     _agree(group)
-    history = "left out of the ranking" if seen == "exclude" else "ranked too"
+    history = "left out" if seen == "exclude" else "ranked too"
     methods, notes = {}, []
     for result in group:
         for method, found in result.figures.items():
@@ -87,7 +88,7 @@ def _section(rows: str, seen: str, group: list[Result]) -> str:
     baselines = [result.command for result in group if result.subject is None]
     notes += [f"- baselines: `{command}`" for command in baselines[:1]]
     ordered = dict(sorted(methods.items(), key=lambda one: one[1]["NDCG@10"].mean))
-    title = f"### {rows[0].upper()}{rows[1:]}\n\n{group[0].count} rows; items of the history are {history}.\n\n"
+    title = f"### {rows[0].upper()}{rows[1:]}; history {history}\n\n{group[0].count} rows.\n\n"
     return title + as_table(ordered) + "\n\n" + "\n".join(notes) + "\n"
 
 
