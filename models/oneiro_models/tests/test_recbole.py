@@ -102,10 +102,10 @@ def test_a_checkpoint_scores_by_the_formulas(tmp_path, kind, naive):
     assert bundle.strings("ids")[:2] == ["film 1", "film 2"]
 
 
+@pytest.mark.package("recbole")
 @pytest.mark.parametrize("kind", ["SASRec", "GRU4Rec"])
 def test_a_checkpoint_scores_as_recbole_itself(tmp_path, kind):
-    """Needs the package `recbole`, which is no requirement of this one: skipped where it is not installed."""
-    pytest.importorskip("recbole", reason="needs the package recbole, 1.2.1")
+    """With recbole 1.2.1 installed beside this package."""
     import recbole.model.sequential_recommender as theirs
 
     class Config(dict):
