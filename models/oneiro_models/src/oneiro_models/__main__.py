@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--name", help="the bundle's name; its folder's name if not given")
     export.add_argument("--description", default="What people chose next")
 
+    events = command("events", run_events, "write the events as CSV for `oneiro eval`", data=True)
+    events.add_argument("out", type=Path, help="a .csv file: user, item (the bundle's ids), time, split (train or val)")
+
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
 
@@ -137,6 +140,13 @@ def run_export(options) -> None:
 
     name = options.name or options.out.resolve().name
     export(_data(options), options.folder, options.out, name, options.description)
+    print(f"wrote {options.out}")
+
+
+def run_events(options) -> None:
+    from .data import write_events
+
+    write_events(_data(options), options.out)
     print(f"wrote {options.out}")
 
 

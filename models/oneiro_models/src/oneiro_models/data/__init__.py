@@ -6,8 +6,9 @@ from .. import Problem
 from .dataset import Dataset, Events, Origin, Rows
 from .movietweetings import read_movietweetings
 from .own import read_own
+from .written import write_events
 
-__all__ = ["Dataset", "Events", "Origin", "Rows", "read"]
+__all__ = ["Dataset", "Events", "Origin", "Rows", "read", "write_events"]
 
 
 def read(path: Path, titles: Path | None = None, held_out: float = 0.1) -> Dataset:
