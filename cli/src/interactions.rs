@@ -37,7 +37,10 @@ pub struct Interactions(pub Vec<Vec<Event>>);
 
 impl Interactions {
     pub fn open(path: &Path, catalog: &Catalog, cancel: &Cancel) -> Result<Self, Failure> {
-        if path.extension().is_some_and(|end| end == "parquet") {
+        if path
+            .extension()
+            .is_some_and(|end| end.eq_ignore_ascii_case("parquet"))
+        {
             return Err(Failure::Usage(
                 "Parquet is read by the Python package only: `python -m oneiro_models events` makes a CSV file of it",
             ));

@@ -176,11 +176,10 @@ fn what_cannot_be_evaluated_is_said() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let eval = |file: &str| oneiro(&["eval", &tiny, file]);
     assert!(eval(&path("none.csv")).error(10).contains("none.csv: "));
-    assert!(
-        eval(&path("events.parquet"))
-            .error(2)
-            .contains("oneiro_models events")
-    );
+    for parquet in ["events.parquet", "events.PARQUET"] {
+        let answer = eval(&path(parquet));
+        assert!(answer.error(2).contains("oneiro_models events"));
+    }
     fs::write(path("wrong.csv"), "user,film,time\na,film-1,1\n").unwrap();
     assert!(
         eval(&path("wrong.csv"))
