@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::bundle::RetrieveEntry;
 use crate::call::CallOptions;
-use crate::catalog::Admission;
+use crate::catalog::{Admission, rank_by_count};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -251,6 +251,49 @@ impl Recommender {
                 let started = std::time::Instant::now();
                 let state = self.state(options)?;
                 retrieve::by_encoder(name, encoder, &state, started, count, &admission, options)
+            }
+        }
+    }
+
+    /// The rank, from 1, that an item would have in a ranking of the whole catalog: one more than the number of other
+    /// items that may rank and score at least as high, so that ties count against it. Nothing for an item that never
+    /// ranks in this way. The item itself takes part even if the filter, or the history, leaves it out.
+    ///
+    /// This is what evaluation asks. The scan is done by the calling thread, whatever `options.threads` says: to be
+    /// quick with many users, give each thread a recommender.
+    ///
+    /// ```
+    /// # let engine = oneiro::Engine::open("models/tiny")?;
+    /// use oneiro::{By, CallOptions, Filter};
+    /// let mut user = engine.recommender();
+    /// user.observe_items(&[3, 7])?;
+    /// let next = user.retrieve(By::Encoder, 5, &Filter::default())?.items()[4];
+    /// let rank = user.rank_of(next, By::Encoder, &Filter::default(), &CallOptions::default())?;
+    /// assert_eq!(rank, Some(5));
+    /// # Ok::<(), oneiro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UnknownItem`]; as [`retrieve_with`](Self::retrieve_with).
+    pub fn rank_of(
+        &mut self,
+        item: u32,
+        by: By,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Option<u32>> {
+        self.engine.catalog().check(item)?;
+        let admission = self.admission(1, filter, options)?;
+        match by {
+            By::Popularity => {
+                let counts = self.engine.catalog().counts()?;
+                rank_by_count(counts, item, &admission, &options.cancel)
+            }
+            By::Encoder => {
+                let state = self.state(options)?;
+                let (_, encoder) = self.engine.encoder(options.encoder.as_deref())?;
+                let space = encoder.output();
+                space.rank_of(&state, item, &admission, &options.cancel)
             }
         }
     }

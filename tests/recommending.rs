@@ -334,3 +334,50 @@ fn a_recipe_may_ask_for_popularity_alone() {
         [Origin::Popularity; 8]
     );
 }
+
+#[test]
+fn a_rank_is_the_place_in_the_whole_ranking() {
+    let engine = engine();
+    let cold = cold_item(&engine);
+    let options = CallOptions::default();
+    let history = [3, 7, 12];
+    let mut user = engine.recommender();
+    user.observe_items(&history).unwrap();
+    for by in [By::Encoder, By::Popularity] {
+        for filter in [Filter::default(), Filter::new().seen(Seen::Allow)] {
+            let all = user.retrieve(by, 40, &filter).unwrap();
+            for (index, &item) in all.items().iter().enumerate() {
+                let last = all
+                    .scores()
+                    .iter()
+                    .rposition(|&score| score == all.scores()[index]);
+                let expected = last.and_then(|last| u32::try_from(last + 1).ok());
+                assert_eq!(user.rank_of(item, by, &filter, &options).unwrap(), expected);
+            }
+        }
+        assert_eq!(
+            user.rank_of(cold, by, &Filter::default(), &options)
+                .unwrap(),
+            None
+        );
+        let error = user
+            .rank_of(40, by, &Filter::default(), &options)
+            .unwrap_err();
+        assert!(matches!(error, Error::UnknownItem { item: 40, len: 40 }));
+    }
+}
+
+#[test]
+fn an_item_that_is_left_out_still_has_a_rank() {
+    let engine = engine();
+    let options = CallOptions::default();
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 7, 12]).unwrap();
+    let open = Filter::new().seen(Seen::Allow);
+    let all = user.retrieve(By::Encoder, 40, &open).unwrap();
+    let before = all.items().iter().take_while(|&&item| item != 7);
+    let expected = before.filter(|&&item| ![3, 12].contains(&item)).count();
+    let closed = Filter::new().seen(Seen::Exclude).exclude([7]);
+    let rank = user.rank_of(7, By::Encoder, &closed, &options).unwrap();
+    assert_eq!(rank, u32::try_from(expected + 1).ok());
+}

@@ -1,6 +1,7 @@
 //! Why a command stopped, as a line on stderr and an exit code. The codes are listed in `oneiro --help`.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use oneiro::{Error, ErrorCode};
@@ -18,6 +19,8 @@ pub enum Failure {
     Library(Error),
     /// The options do not go together.
     Usage(&'static str),
+    /// A file of the caller's does not hold what it should.
+    Input(PathBuf, String),
     /// The results could not be written.
     Output(io::Error),
 }
@@ -40,6 +43,9 @@ impl Failure {
         match self {
             Self::Library(error) => output::note(format_args!("error: {error}")),
             Self::Usage(reason) => output::note(format_args!("error: {reason}")),
+            Self::Input(path, reason) => {
+                output::note(format_args!("error: {}: {reason}", path.display()));
+            }
             // Whoever read the results has enough of them: `oneiro … | head -1`.
             Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
@@ -53,7 +59,7 @@ impl Failure {
         match self {
             Self::Library(error) => exit_code(error.code()),
             Self::Usage(_) => USAGE,
-            Self::Output(_) => exit_code(ErrorCode::Io),
+            Self::Input(..) | Self::Output(_) => exit_code(ErrorCode::Io),
         }
     }
 }

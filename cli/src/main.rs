@@ -1,10 +1,12 @@
-//! `oneiro`: recommend from a bundle, look into it, check it.
+//! `oneiro`: recommend from a bundle, measure it, look into it, check it.
 
 #![forbid(unsafe_code)]
 
 mod choice;
+mod eval;
 mod failure;
 mod inspect;
+mod interactions;
 mod interrupt;
 mod lookup;
 mod output;
@@ -37,6 +39,7 @@ struct Arguments {
 enum Command {
     Recommend(recommend::Arguments),
     Similar(similar::Arguments),
+    Eval(eval::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
 }
@@ -78,6 +81,7 @@ fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Recommend(arguments) => recommend::run(arguments, cancel),
         Command::Similar(arguments) => similar::run(arguments, cancel),
+        Command::Eval(arguments) => eval::run(arguments, cancel),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Verify(arguments) => verify::run(arguments, &cancel),
     }

@@ -65,8 +65,9 @@ Examples:
   oneiro recommend models/demo --seen \"The Matrix\" -k 5 --tag genres=Comedy --between year=1990..1999
   oneiro recommend models/demo --by popularity --json";
 
+/// A way to retrieve.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Way {
+pub enum Way {
     /// What fits the history best by a sequence encoder
     Encoder,
     /// What most people chose

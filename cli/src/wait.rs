@@ -12,6 +12,7 @@ const FRAME: Duration = Duration::from_millis(100);
 
 const SPINNER: &str = "{spinner} {msg}, {elapsed}";
 const BAR: &str = "{bar:40} {bytes} of {total_bytes}, {msg}";
+const ROWS: &str = "{bar:40} {human_pos} of {human_len} rows, {eta} left";
 
 /// How many bytes were read, of how many.
 #[derive(Default)]
@@ -56,6 +57,17 @@ pub fn on<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
 pub fn reading<T>(work: impl FnOnce(&Read) -> T) -> T {
     let read = Read::default();
     behind(BAR, |bar| bar, |bar| read.show(bar), || work(&read))
+}
+
+/// Does `work` on so many rows behind a bar; it counts those that are done.
+pub fn rows<T>(total: u64, work: impl FnOnce(&AtomicU64) -> T) -> T {
+    let done = AtomicU64::new(0);
+    let show = |bar: &ProgressBar| {
+        bar.set_length(total);
+        bar.set_position(done.load(Ordering::Relaxed));
+        bar.tick();
+    };
+    behind(ROWS, |bar| bar, show, || work(&done))
 }
 
 fn behind<T>(

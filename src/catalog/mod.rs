@@ -11,6 +11,7 @@
 mod admission;
 mod attributes;
 mod kernel;
+mod rank;
 mod scan;
 mod space;
 mod strings;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use admission::{Admission, Test};
 pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
+pub(crate) use rank::rank_by_count;
 #[cfg(feature = "capi")]
 pub(crate) use scan::SCAN_THREAD;
 pub use space::Space;

@@ -36,7 +36,7 @@ impl Space {
             .collect()
     }
 
-    fn score_item(&self, query: Query<'_>, item: u32) -> Result<f32> {
+    pub(super) fn score_item(&self, query: Query<'_>, item: u32) -> Result<f32> {
         if item >= self.len() {
             return Err(Error::UnknownItem {
                 item,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
@@ -97,3 +98,15 @@ def test_movietweetings(movietweetings):
     assert movietweetings.catalog.ids[0] == "tt0013442"
     assert movietweetings.cold().sum() == 22
     assert movietweetings.train.times[-1] <= movietweetings.validation.times[0]
+
+
+def test_events_are_written_with_their_ids_and_splits(tmp_path):
+    data = read(write(tmp_path / "events.csv", CSV), held_out=0.2)
+    assert main(["events", str(tmp_path / "events.csv"), str(tmp_path / "out.csv"), "--held-out", "0.2"]) == 0
+    table = pa.csv.read_csv(tmp_path / "out.csv", convert_options=pa.csv.ConvertOptions(column_types={"item": pa.string()}))
+    assert table.column_names == ["user", "item", "time", "split"]
+    assert table["item"].to_pylist() == ["x", "x", "007", "007", "y"]
+    assert table["user"].to_pylist() == [*data.train.users, *data.validation.users]
+    assert table["time"].to_pylist() == [10, 20, 30, 40, 50]
+    assert table["split"].to_pylist() == ["train"] * 4 + ["val"]
+    assert main(["events", str(tmp_path / "events.csv"), str(tmp_path / "out.txt")]) == 1

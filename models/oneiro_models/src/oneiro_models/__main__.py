@@ -88,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     recbole.add_argument("out", type=Path, help="folder of the bundle")
     recbole.add_argument("--tokens", type=Path, help="text file of item ids in RecBole's order, one a line, without its [PAD]")
 
+    events = command("events", run_events, "write the events as CSV for `oneiro eval`", data=True)
+    events.add_argument("out", type=Path, help="a .csv file: user, item (the bundle's ids), time, split (train or val)")
+
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
 
@@ -182,6 +185,13 @@ def run_convert_recbole(options) -> None:
     from .recbole import convert_recbole
 
     convert_recbole(options.checkpoint, options.out, options.tokens)
+    print(f"wrote {options.out}")
+
+
+def run_events(options) -> None:
+    from .data import write_events
+
+    write_events(_data(options), options.out)
     print(f"wrote {options.out}")
 
 

@@ -7,8 +7,9 @@ from ..options import HELD_OUT
 from .dataset import Dataset, Events, Origin, Rows
 from .own import read_own
 from .public import read_public
+from .written import write_events
 
-__all__ = ["Dataset", "Events", "Origin", "Rows", "read"]
+__all__ = ["Dataset", "Events", "Origin", "Rows", "read", "write_events"]
 
 
 def read(path: Path, titles: Path | None = None, held_out: float = HELD_OUT) -> Dataset:

@@ -1,0 +1,351 @@
+//! `oneiro eval`.
+
+use std::io::Write;
+use std::num::NonZero;
+use std::panic;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use oneiro::{By, CallOptions, Cancel, Engine, Filter, RetrieveEntry, Seen};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::interactions::{Event, Interactions};
+use crate::recommend::Way;
+use crate::table::{self, Side};
+use crate::{output, wait};
+
+/// Measure how well a bundle predicts what people chose next
+///
+/// Every item is ranked, none is sampled. HR@K is the share of rows whose item is among the first K, NDCG@K the mean
+/// of 1 / log2(rank + 1) over those; each with its standard error. Ties count against the bundle, and so does an item
+/// that never ranks or that the catalog does not have. Seen items are left out of the ranking where the bundle says
+/// so, the item to be predicted never.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The bundle's folder
+    bundle: PathBuf,
+    /// A CSV file with the columns user, item (the catalog's ids), time (Unix seconds or dates) and, if wanted, split
+    ///
+    /// Predicted are the events whose split is `val`, each from all earlier events of its user; without that column,
+    /// the latest tenth of all events. Events of users without a past are passed over. Parquet is read by the Python
+    /// package only: `python -m oneiro_models events` makes a CSV file of it.
+    interactions: PathBuf,
+    /// The way to retrieve; the first one of the bundle's recipe if not given
+    #[arg(long, value_enum)]
+    by: Option<Way>,
+    /// The encoder to use, instead of the recipe's
+    #[arg(long, value_name = "NAME")]
+    encoder: Option<String>,
+    /// The lengths of ranking to measure
+    #[arg(long, value_name = "K,K,…", value_delimiter = ',', default_value = "5,10,20", value_parser = clap::value_parser!(u32).range(1..))]
+    k: Vec<u32>,
+    /// Whether items of the history may come again, whatever the bundle says
+    #[arg(long, value_enum)]
+    seen: Option<Again>,
+    /// Threads, each with its own users; as many as there are processors if not given. The figures do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  oneiro eval models/demo events.csv
+  oneiro eval models/demo events.csv --by popularity --k 10 --json";
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Again {
+    /// They do not
+    Exclude,
+    /// They may
+    Allow,
+}
+
+pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
+    if arguments.by == Some(Way::Popularity) && arguments.encoder.is_some() {
+        return Err(Failure::Usage("--encoder does not go with --by popularity"));
+    }
+    let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
+    let interactions = wait::on("Reading the interactions", || {
+        Interactions::open(&arguments.interactions, engine.catalog(), &cancel)
+    })?;
+    let threads = match arguments.threads {
+        Some(threads) => threads.into(),
+        None => thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let evaluation = Evaluation::new(arguments, &engine, cancel);
+    let started = Instant::now();
+    let ranks = wait::rows(interactions.rows(), |done| {
+        evaluation.ranks(&interactions.0, threads, done)
+    })?;
+    let seconds = started.elapsed().as_secs_f64();
+
+    let mut cutoffs = arguments.k.clone();
+    cutoffs.sort_unstable();
+    cutoffs.dedup();
+    let report = Report {
+        by: evaluation.by_name(),
+        encoder: evaluation.encoder_name(),
+        seen: evaluation.seen_name(),
+        n: ranks.len(),
+        unranked: ranks.iter().filter(|rank| rank.is_none()).count(),
+        figures: cutoffs.iter().map(|&k| Figures::of(&ranks, k)).collect(),
+        threads,
+        seconds,
+        rows_per_second: ranks.len() as f64 / seconds,
+    };
+    if arguments.json {
+        output::json(&report)
+    } else {
+        report.print()
+    }
+}
+
+/// One way of ranking, to be measured.
+struct Evaluation<'a> {
+    engine: &'a Engine,
+    by: By,
+    filter: Filter,
+    seen: Seen,
+    options: CallOptions,
+}
+
+impl<'a> Evaluation<'a> {
+    fn new(arguments: &Arguments, engine: &'a Engine, cancel: Cancel) -> Self {
+        let manifest = engine.manifest();
+        let first = manifest.recipe.steps.first().map(|step| step.retrieve);
+        let by = match (arguments.by, first) {
+            (Some(way), _) => way.into(),
+            (None, Some(RetrieveEntry::Popularity)) if arguments.encoder.is_none() => {
+                By::Popularity
+            }
+            _ => By::Encoder,
+        };
+        let seen = match arguments.seen {
+            Some(Again::Exclude) => Seen::Exclude,
+            Some(Again::Allow) => Seen::Allow,
+            None => manifest.seen,
+        };
+        let mut options = CallOptions::default();
+        options.cancel = cancel;
+        options.encoder.clone_from(&arguments.encoder);
+        Self {
+            engine,
+            by,
+            filter: Filter::new().seen(seen),
+            seen,
+            options,
+        }
+    }
+
+    /// The rank of everything that is to be predicted, user by user, by so many threads.
+    fn ranks(
+        &self,
+        users: &[Vec<Event>],
+        threads: usize,
+        done: &AtomicU64,
+    ) -> oneiro::Result<Vec<Option<u32>>> {
+        let next = AtomicUsize::new(0);
+        let work = || self.share(users, &next, done);
+        let mut shares = thread::scope(|scope| {
+            // A system that grants no more threads costs time, not the result.
+            let others: Vec<_> = (1..threads.min(users.len()))
+                .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
+                .collect();
+            let mut shares = vec![work()];
+            for other in others {
+                shares.push(
+                    other
+                        .join()
+                        .unwrap_or_else(|cause| panic::resume_unwind(cause)),
+                );
+            }
+            shares.into_iter().collect::<oneiro::Result<Vec<_>>>()
+        })?
+        .concat();
+        shares.sort_unstable_by_key(|(user, _)| *user);
+        Ok(shares.into_iter().flat_map(|(_, ranks)| ranks).collect())
+    }
+
+    /// The ranks of the users that one thread took, with their numbers.
+    fn share(
+        &self,
+        users: &[Vec<Event>],
+        next: &AtomicUsize,
+        done: &AtomicU64,
+    ) -> oneiro::Result<Vec<(usize, Vec<Option<u32>>)>> {
+        let mut found = Vec::new();
+        loop {
+            let user = next.fetch_add(1, Ordering::Relaxed);
+            let Some(events) = users.get(user) else {
+                return Ok(found);
+            };
+            match self.user(events, done) {
+                Ok(ranks) => found.push((user, ranks)),
+                Err(error) => {
+                    // The others need not go on.
+                    next.store(users.len(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn user(&self, events: &[Event], done: &AtomicU64) -> oneiro::Result<Vec<Option<u32>>> {
+        let mut user = self.engine.recommender();
+        let mut ranks = Vec::new();
+        for event in events {
+            if event.predicted {
+                ranks.push(match event.item {
+                    Some(item) => user.rank_of(item, self.by, &self.filter, &self.options)?,
+                    None => None,
+                });
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            user.observe_items(event.item.as_slice())?;
+        }
+        Ok(ranks)
+    }
+
+    fn by_name(&self) -> &'static str {
+        match self.by {
+            By::Popularity => "popularity",
+            _ => "encoder",
+        }
+    }
+
+    /// The encoder in use: the one asked for, the recipe's, or the first.
+    fn encoder_name(&self) -> Option<String> {
+        if self.by != By::Encoder {
+            return None;
+        }
+        let manifest = self.engine.manifest();
+        let recipe = || {
+            let mut steps = manifest.recipe.steps.iter();
+            steps.find_map(|step| step.encoder.clone())
+        };
+        let first = || manifest.encoders.keys().next().cloned();
+        self.options.encoder.clone().or_else(recipe).or_else(first)
+    }
+
+    fn seen_name(&self) -> &'static str {
+        match self.seen {
+            Seen::Exclude => "exclude",
+            Seen::Allow => "allow",
+        }
+    }
+}
+
+/// What was measured.
+#[derive(Serialize)]
+struct Report {
+    by: &'static str,
+    encoder: Option<String>,
+    seen: &'static str,
+    n: usize,
+    unranked: usize,
+    figures: Vec<Figures>,
+    threads: usize,
+    seconds: f64,
+    rows_per_second: f64,
+}
+
+/// Means over all rows at one cutoff, with their standard errors.
+#[derive(Serialize)]
+struct Figures {
+    k: u32,
+    hr: Figure,
+    ndcg: Figure,
+}
+
+#[derive(Serialize)]
+struct Figure {
+    mean: f64,
+    error: f64,
+}
+
+impl Figures {
+    fn of(ranks: &[Option<u32>], k: u32) -> Self {
+        let hits = || ranks.iter().map(move |rank| rank.filter(|&rank| rank <= k));
+        let gain = |rank: u32| (f64::from(rank) + 1.0).log2().recip();
+        Self {
+            k,
+            hr: Figure::of(hits().map(|hit| hit.map_or(0.0, |_| 1.0))),
+            ndcg: Figure::of(hits().map(|hit| hit.map_or(0.0, gain))),
+        }
+    }
+}
+
+impl Figure {
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let n = values.clone().count() as f64;
+        let mean = values.clone().sum::<f64>() / n;
+        let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
+        let variance = if n > 1.0 { squares / (n - 1.0) } else { 0.0 };
+        Self {
+            mean,
+            error: (variance / n).sqrt(),
+        }
+    }
+}
+
+impl Report {
+    fn print(&self) -> Result<(), Failure> {
+        let method = self.encoder.as_deref().unwrap_or(self.by);
+        let seen = match self.seen {
+            "exclude" => "seen items excluded",
+            _ => "seen items allowed",
+        };
+        let cell = |figure: &Figure| format!("{:.4} ± {:.4}", figure.mean, figure.error);
+        let mut rows = vec![["K", "HR@K", "NDCG@K"].map(String::from)];
+        for Figures { k, hr, ndcg } in &self.figures {
+            rows.push([k.to_string(), cell(hr), cell(ndcg)]);
+        }
+        output::results(|out| {
+            writeln!(out, "{}, {} rows, {seen}", output::one_line(method), self.n)?;
+            table::write(out, "", [Side::Right, Side::Left, Side::Left], &rows)
+        })?;
+        if self.unranked > 0 {
+            output::note(format_args!(
+                "Misses because the item never ranks or is not in the catalog: {}",
+                self.unranked
+            ));
+        }
+        output::note(format_args!(
+            "{:.1} s, {:.0} rows a second, {} {}",
+            self.seconds,
+            self.rows_per_second,
+            self.threads,
+            if self.threads == 1 {
+                "thread"
+            } else {
+                "threads"
+            },
+        ));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_the_definition() {
+        let ranks = [Some(1), Some(3), Some(11), None];
+        let found = Figures::of(&ranks, 10);
+        assert_eq!((found.hr.mean, found.ndcg.mean), (0.5, 0.375));
+        // numpy: [1, 1, 0, 0].std(ddof=1) / 2, [1, 0.5, 0, 0].std(ddof=1) / 2
+        assert!((found.hr.error - 0.288_675_134_594_812_9).abs() < 1e-12);
+        assert!((found.ndcg.error - 0.239_356_776_939_084_53).abs() < 1e-12);
+        let one = Figures::of(&[Some(2)], 1);
+        assert_eq!((one.hr.mean, one.hr.error), (0.0, 0.0));
+    }
+}

@@ -1,0 +1,202 @@
+//! `oneiro eval`: the rows it takes, and its figures, worked out here by brute force.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod command;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use command::{bundle, oneiro};
+use oneiro::{By, Engine, Filter, Seen};
+use serde_json::Value;
+
+const USERS: u32 = 12;
+const K: [u32; 3] = [1, 5, 10];
+
+/// An invented event. Times rise with the place in the list.
+struct Event {
+    user: u32,
+    /// `film-41` and above are not in the catalog.
+    film: u32,
+    is_val: bool,
+}
+
+/// Many users with repetitions, cold films, unknown films, and users who have no past.
+fn events() -> Vec<Event> {
+    let mut state = 17u32;
+    let mut draw = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % below
+    };
+    let event = |index: u32| Event {
+        user: draw(USERS) + if index > 130 { 3 } else { 0 },
+        film: draw(43) + 1,
+        is_val: index >= 120,
+    };
+    (0..170).map(event).collect()
+}
+
+/// Writes the latest first: the command sorts by time.
+fn write(folder: &Path, events: &[Event], with_split: bool) -> String {
+    let mut csv = String::from(if with_split {
+        "item,user,time,split\n"
+    } else {
+        "item,user,time\n"
+    });
+    for (time, event) in events.iter().enumerate().rev() {
+        write!(
+            csv,
+            "film-{},user {},{}",
+            event.film,
+            event.user,
+            1_000 + time
+        )
+        .unwrap();
+        if with_split {
+            csv.push_str(if event.is_val { ",val" } else { ",train" });
+        }
+        csv.push('\n');
+    }
+    let file = folder.join(format!("events-{with_split}.csv"));
+    fs::write(&file, csv).unwrap();
+    file.to_str().unwrap().into()
+}
+
+/// The rank of every predicted event: the whole ranking is asked for, and what stands in it counted.
+fn ranks(events: &[Event], first: usize, by: By, seen: Seen) -> Vec<Option<usize>> {
+    let engine = Engine::open(bundle("tiny")).unwrap();
+    let item = |event: &Event| engine.catalog().item(&format!("film-{}", event.film)).ok();
+    let mut pasts: BTreeMap<u32, Vec<Option<u32>>> = BTreeMap::new();
+    let mut ranks = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        let past = pasts.entry(event.user).or_default();
+        if index >= first && !past.is_empty() {
+            let known: Vec<u32> = past.iter().flatten().copied().collect();
+            let mut user = engine.recommender();
+            user.observe_items(&known).unwrap();
+            let all = user
+                .retrieve(by, 40, &Filter::new().seen(Seen::Allow))
+                .unwrap();
+            let own = all.iter().find(|(found, ..)| Some(*found) == item(event));
+            ranks.push(own.map(|(own, score, _)| {
+                let left_out = |item| seen == Seen::Exclude && known.contains(&item);
+                let before = all.iter().filter(|&(other, found, _)| {
+                    other == own || found >= score && !left_out(other)
+                });
+                before.count()
+            }));
+        }
+        past.push(item(event));
+    }
+    ranks
+}
+
+fn check(report: &Value, ranks: &[Option<usize>]) {
+    let close = |found: &Value, expected: f64| {
+        assert!(
+            (found.as_f64().unwrap() - expected).abs() < 1e-12,
+            "{report}"
+        );
+    };
+    let n = ranks.len() as f64;
+    assert_eq!(report["n"], ranks.len());
+    assert_eq!(
+        report["unranked"],
+        ranks.iter().filter(|rank| rank.is_none()).count()
+    );
+    for (figures, k) in report["figures"].as_array().unwrap().iter().zip(K) {
+        assert_eq!(figures["k"], k);
+        let hits = ranks.iter().flatten().filter(|&&rank| rank <= k as usize);
+        let hits: Vec<f64> = hits.map(|&rank| rank as f64).collect();
+        let gains: Vec<f64> = hits.iter().map(|rank| 1.0 / (rank + 1.0).log2()).collect();
+        let (hr, ndcg) = (hits.len() as f64 / n, gains.iter().sum::<f64>() / n);
+        close(&figures["hr"]["mean"], hr);
+        close(&figures["ndcg"]["mean"], ndcg);
+        close(
+            &figures["hr"]["error"],
+            (hr * (1.0 - hr) / (n - 1.0)).sqrt(),
+        );
+        let square = gains.iter().map(|gain| gain * gain).sum::<f64>() / n;
+        close(
+            &figures["ndcg"]["error"],
+            ((square - ndcg * ndcg) / (n - 1.0)).sqrt(),
+        );
+    }
+}
+
+#[test]
+fn figures_equal_those_of_brute_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = events();
+    let tiny = bundle("tiny");
+    // The latest tenth of 170 is 17.
+    for (with_split, first) in [(true, 120), (false, 153)] {
+        let file = write(folder.path(), &events, with_split);
+        for (by, way) in [(By::Encoder, "encoder"), (By::Popularity, "popularity")] {
+            for (seen, again) in [(Seen::Exclude, "exclude"), (Seen::Allow, "allow")] {
+                let expected = ranks(&events, first, by, seen);
+                assert!(expected.iter().any(Option::is_none) && expected.len() < 170 - first);
+                for threads in ["1", "3"] {
+                    let arguments = ["eval", &tiny, &file, "--by", way, "--seen", again];
+                    let rest = ["--k", "10,1,5,5", "--threads", threads, "--json"];
+                    let report = oneiro(&[&arguments[..], &rest].concat()).json();
+                    check(&report, &expected);
+                    assert_eq!(
+                        (&report["by"], &report["seen"]),
+                        (&way.into(), &again.into())
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_person_gets_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), &events(), true);
+    let answer = oneiro(&["eval", &bundle("tiny"), &file]);
+    let lines = answer.lines();
+    assert!(lines[0].starts_with("sasrec, ") && lines[0].ends_with(" rows, seen items excluded"));
+    assert_eq!(lines.len(), 5);
+    assert_eq!(
+        lines[1].split_whitespace().collect::<Vec<_>>(),
+        ["K", "HR@K", "NDCG@K"]
+    );
+    assert!(answer.stderr.contains("rows a second"), "{}", answer.stderr);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = bundle("tiny");
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let eval = |file: &str| oneiro(&["eval", &tiny, file]);
+    assert!(eval(&path("none.csv")).error(10).contains("none.csv: "));
+    for parquet in ["events.parquet", "events.PARQUET"] {
+        let answer = eval(&path(parquet));
+        assert!(answer.error(2).contains("oneiro_models events"));
+    }
+    fs::write(path("wrong.csv"), "user,film,time\na,film-1,1\n").unwrap();
+    assert!(
+        eval(&path("wrong.csv"))
+            .error(10)
+            .contains("wrong.csv: no column `item`")
+    );
+    let file = write(folder.path(), &events(), true);
+    let answer = oneiro(&["eval", &tiny, &file, "--encoder", "caser"]);
+    assert!(answer.error(3).contains("`caser`"));
+    for wrong in [
+        &["--k", "0"][..],
+        &["--threads", "0"],
+        &["--by", "popularity", "--encoder", "sasrec"],
+    ] {
+        assert_eq!(
+            oneiro(&[&["eval", &tiny, &file], wrong].concat()).code,
+            Some(2)
+        );
+    }
+}
