@@ -4,12 +4,14 @@ from pathlib import Path
 
 from .. import Problem
 from ..options import HELD_OUT
+from .bandit import Log, read_bandit
 from .dataset import Dataset, Events, Origin, Rows
 from .own import read_own
 from .public import read_public
+from .texts import read_films, read_games
 from .written import write_events
 
-__all__ = ["Dataset", "Events", "Origin", "Rows", "read", "write_events"]
+__all__ = ["Dataset", "Events", "Log", "Origin", "Rows", "read", "read_bandit", "read_films", "read_games", "write_events"]
 
 
 def read(path: Path, titles: Path | None = None, held_out: float = HELD_OUT) -> Dataset:
