@@ -31,6 +31,24 @@ def test_seeds_stand_side_by_side_and_baselines_once():
     assert "- GRU4Rec, seed 4: `evaluate DATA/films RUN` (epoch 4 kept)" in shown
 
 
+def run(hits, options, seed=3):
+    """A run of GRU4Rec with these options that hit so often."""
+    found = result().figures
+    found["GRU4Rec (1 × 64)"] = found.pop("GRU4Rec") | {"HR@10": Figure(hits, 0.01)}
+    command = f"train DATA/films RUN{options}" + (f" --seed {seed}" if seed > 1 else "")
+    return result(subject="GRU4Rec (1 × 64)", seed=seed, command=command, figures=found)
+
+
+def test_of_several_configurations_the_best_stands_in_the_table_and_the_others_below_it():
+    good = [run(0.30, " --dropout 0.6", seed=1), run(0.28, " --dropout 0.6", seed=2)]
+    lucky = [run(0.31, ""), run(0.23, "", seed=2)]  # its better seed is better than any, its mean is not
+    shown = page([*lucky, *good, run(0.1, " --width 8")])
+    table, _, below = shown.partition("Other configurations:")
+    assert "| GRU4Rec (1 × 64), seed 1 |" in table and "| GRU4Rec (1 × 64), seed 2 |" in table and ", seed 3" not in table
+    assert "0.3100" not in shown and "`train DATA/films RUN --dropout 0.6 --seed 2` (epoch 4 kept)" in table
+    assert "| `the defaults` | 2 | 0.2700 | 0.2000 | 4, 4 |\n| `--width 8` | 1 | 0.1000 | 0.2000 | 4 |\n" in below
+
+
 def test_baselines_that_differ_are_refused():
     other = result(seed=4)
     other.figures["popularity"]["HR@5"] = Figure(0.11, 0.01)

@@ -13,7 +13,7 @@ from oneiro_models.bundle import Bundle, Catalog
 from oneiro_models.data import read
 from oneiro_models.metrics import evaluate, figures
 from oneiro_models.options import Options
-from oneiro_models.train import Scorer, Sequences, Training, load_run, loss_of
+from oneiro_models.train import Scorer, Sequences, Training, load_run, loss_of, never_ranked
 
 FEW = dict(window=6, width=16, dropout=0.1, learning_rate=0.01, epochs=4, patience=4, batch=16)
 
@@ -144,6 +144,62 @@ def test_other_networks_learn_resume_and_are_exported(circle, tmp_path, kind):
     assert resumed.history == whole.history
     assert main(["export", str(circle), str(tmp_path / "whole"), str(tmp_path / "bundle")]) == 0
     assert list(Bundle(tmp_path / "bundle").manifest["encoders"]) == [kind]
+
+
+@pytest.fixture
+def colours(circle):
+    """The circle with three more items that nobody chose: two have the colours of item-05 and item-09, one a colour of its own."""
+    data = read(circle)
+    colours, tags = [*range(12), 5, 9, 99], [["a"]] + [[]] * 14
+    catalog = Catalog([*data.catalog.ids, "like-05", "like-09", "odd"], attributes={"colour": colours, "tags": tags})
+    return replace(data, catalog=catalog)
+
+
+def test_attributes_are_numbered_across_their_names(colours):
+    values = colours.catalog.attribute_values()
+    assert values.shape == (15, 2) and values[0].tolist() == [0, 13] and values[12].tolist() == [5, -1]
+    assert not Catalog(["a"]).attribute_values().size
+
+
+def test_items_are_cold_by_their_events_and_by_their_attributes(colours):
+    assert np.flatnonzero(colours.cold()).tolist() == [12, 13, 14]
+    assert np.flatnonzero(colours.cold(attributes=True)).tolist() == [14]
+
+
+def test_an_items_row_is_its_own_and_those_of_its_attributes(colours, tmp_path):
+    network = Training(colours, tmp_path, Options(**FEW | {"attributes": "added"}), "cpu").network
+    own, attributes = network.items.own.weight, network.items.attributes.weight
+    assert torch.equal(network.table[12], own[12] + attributes[5])
+    assert torch.allclose(network.table[0], own[0] + attributes[0] + attributes[13])
+    assert not network.items.weight[15].any() and torch.equal(network.items(torch.tensor([12, 15])), network.items.weight[[12, 15]])
+
+
+def test_attributes_bring_items_that_nobody_chose(colours, tmp_path):
+    options = Options(**FEW | {"seen": "allow", "attributes": "added"})
+    Training(colours, tmp_path, options, "cpu").run()
+    network, _ = load_run(tmp_path, colours)
+    score = Scorer(network, never_ranked(colours, options))
+    after_4, after_8, after_new = score([np.array([4]), np.array([8]), np.array([12])])
+    assert after_4[12] > after_4[13] and after_8[13] > after_8[12] and np.isneginf(after_4[14])
+    assert after_new.argmax() == 6  # what follows item-05 follows an item like it
+
+
+def test_resuming_with_attributes_equals_not_stopping(colours, tmp_path):
+    few = FEW | {"average": 0.9, "attributes": "added"}
+    whole = Training(colours, tmp_path / "whole", Options(**few), "cpu")
+    whole.run()
+    Training(colours, tmp_path / "parts", Options(**few | {"epochs": 2}), "cpu").run()
+    resumed = Training(colours, tmp_path / "parts", Options(**few), "cpu")
+    resumed.resume()
+    resumed.run()
+    assert resumed.history == whole.history
+
+
+def test_attributes_that_cannot_be_added_are_explained(circle, colours, tmp_path):
+    with pytest.raises(Problem, match="no attribute of the items of events.csv is known"):
+        Training(read(circle), tmp_path, Options(attributes="added"), "cpu")
+    with pytest.raises(Problem, match="train with --head shared"):
+        Training(colours, tmp_path, Options.chosen("caser", attributes="added"), "cpu")
 
 
 def test_options_name_what_differs_from_the_networks_defaults():

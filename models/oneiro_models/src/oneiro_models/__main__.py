@@ -16,6 +16,7 @@ from data to a bundle:
 HELP = {
     "network": "what is trained",
     "head": "shared: items are scored by the rows that are read; separate: by rows of their own with a bias",
+    "attributes": "added: an item's row is its own plus one for each value of its attributes, so that new items rank too",
     "window": "items of a history that are looked at",
     "width": "width of items and states",
     "blocks": "blocks of the network; layers of GRU4Rec",
@@ -104,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-CHOICES = {"seen": ["exclude", "allow"], "head": ["shared", "separate"]}
+CHOICES = {"seen": ["exclude", "allow"], "head": ["shared", "separate"], "attributes": ["unused", "added"]}
 
 
 def _add_training_options(train: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from .data import Dataset
 from .inference import BundleScorer
 from .metrics import Figure, evaluate, figures
 from .results import Result
-from .train import Scorer, kept_epoch, load_run
+from .train import Scorer, kept_epoch, load_run, never_ranked
 
 PROGRAM = "python -m oneiro_models"
 
@@ -38,7 +38,7 @@ def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen
         shape, seen = network.shape, seen or options.seen
         name = f"{type(network).__name__} ({shape.blocks} × {shape.width}, window {shape.window})"
         about = {"subject": name, "seed": options.seed, "epoch": kept_epoch(subject, data)}
-        trained = {name: Scorer(network, data.cold())}
+        trained = {name: Scorer(network, never_ranked(data, options))}
         command = f"{PROGRAM} train DATA/{data.name} RUN{data.split()}{options.command()}"
     seen = seen or data.seen
     chosen = kind or data.kinds()[0]

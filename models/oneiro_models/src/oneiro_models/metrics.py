@@ -29,10 +29,10 @@ class Figure:
 
 def ranks(scores: np.ndarray, left_out: list, targets: np.ndarray) -> np.ndarray:
     """The rank of each target, from 1; `scores` [B, N]; `left_out`: items per row. NaN ranks behind everything."""
-    scores = np.where(np.isnan(scores), -np.inf, scores)
     rows = np.arange(len(targets))
     target_scores = scores[rows, targets]
     ahead = scores >= target_scores[:, None]
+    ahead[np.isnan(target_scores) | np.isneginf(target_scores)] = True
     for row, items in enumerate(left_out):
         ahead[row, np.asarray(items, int)] = False
     ahead[rows, targets] = True
@@ -47,12 +47,14 @@ def evaluate(
     name: str | None = None,
 ) -> np.ndarray:
     """The rank of every row's target by `score`: histories → scores [B, N]; a progress bar under `name`."""
-    result = []
+    result = np.zeros(len(rows), int)
+    order = np.argsort([len(history) for history in rows.histories], kind="stable")
     for start in tqdm(range(0, len(rows), batch), desc=name, disable=name is None, leave=False):
-        histories, targets = rows.histories[start : start + batch], rows.targets[start : start + batch]
+        part = order[start : start + batch]
+        histories = [rows.histories[row] for row in part]
         left_out = histories if seen == "exclude" else [[]] * len(histories)
-        result.append(ranks(score(histories), left_out, targets))
-    return np.concatenate(result)
+        result[part] = ranks(score(histories), left_out, rows.targets[part])
+    return result
 
 
 def figures(ranks: np.ndarray, cutoffs: tuple[int, ...] = CUTOFFS) -> dict[str, Figure]:

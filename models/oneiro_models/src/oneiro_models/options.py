@@ -23,6 +23,7 @@ class Options:
     width: int = 64
     blocks: int = 2
     head: str = "shared"
+    attributes: str = "unused"
     dropout: float = 0.4
     half_life: float = 60.0
     seen: str = "exclude"

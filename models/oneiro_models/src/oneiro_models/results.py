@@ -17,7 +17,9 @@ HEAD = (
     "never by hand.\n\n"
     "Every item is ranked, those of the history left out or ranked too, as each heading says; ties count against the method. "
     "A figure is the mean over the rows ± its standard error. Baselines are computed anew on all rows beside every network. "
-    "The epoch of a trained network is chosen by HR@10 on the first kind of rows of its data set, which flatters it a little. "
+    "The epoch of a trained network is chosen by HR@10 on the first kind of rows of its data set, which flatters it a little; "
+    "so does the choice among several configurations: each network's best by HR@10 (the mean over its seeds) stands in the "
+    "table with every seed, the others are listed below it. "
     "DATA is the folder of the data sets, RUN that of a run.\n"
 )
 
@@ -35,6 +37,11 @@ class Result:
     subject: str | None = None
     seed: int | None = None
     epoch: int | None = None
+
+    @property
+    def configuration(self) -> str:
+        """The command of a run, without its seed."""
+        return re.sub(r" --seed \d+", "", self.command)
 
     def file(self) -> str:
         """A file name that another evaluation of the same subject on the same rows has too."""
@@ -76,8 +83,9 @@ def page(results: Iterable[Result]) -> str:
 def _section(rows: str, seen: str, group: list[Result]) -> str:
     _agree(group)
     history = "left out" if seen == "exclude" else "ranked too"
+    shown, others = _best(group)
     methods, notes = {}, []
-    for result in group:
+    for result in shown:
         for method, found in result.figures.items():
             if method == result.subject:
                 seed = f", seed {result.seed}" if result.seed is not None else ""
@@ -89,7 +97,37 @@ def _section(rows: str, seen: str, group: list[Result]) -> str:
     notes += [f"- baselines: `{command}`" for command in baselines[:1]]
     ordered = dict(sorted(methods.items(), key=lambda one: one[1]["NDCG@10"].mean))
     title = f"### {rows[0].upper()}{rows[1:]}; history {history}\n\n{group[0].count} rows.\n\n"
-    return title + as_table(ordered) + "\n\n" + "\n".join(notes) + "\n"
+    return title + as_table(ordered) + "\n\n" + "\n".join(notes) + "\n" + _listed(others)
+
+
+def _best(group: list[Result]) -> tuple[list[Result], list[list[Result]]]:
+    """What the table shows, and the configurations that it does not: each network's best, and all that is no run."""
+    networks: dict[str, dict[str, list[Result]]] = {}
+    for result in group:
+        if result.epoch:
+            networks.setdefault(result.subject.split(" (")[0], {}).setdefault(result.configuration, []).append(result)
+    ranked = [sorted(found.values(), key=_hits, reverse=True) for found in networks.values()]
+    best = [result for configurations in ranked for result in configurations[0]]
+    others = sorted((runs for configurations in ranked for runs in configurations[1:]), key=_hits, reverse=True)
+    return [result for result in group if not result.epoch or result in best], others
+
+
+def _hits(runs: list[Result]) -> float:
+    """The mean HR@10 over the seeds of a configuration."""
+    return sum(run.figures[run.subject]["HR@10"].mean for run in runs) / len(runs)
+
+
+def _listed(configurations: list[list[Result]]) -> str:
+    """Other configurations, one line each: their options, and the mean over their seeds."""
+    if not configurations:
+        return ""
+    lines = ["", "Other configurations:", "", "| `train` with | seeds | HR@10 | NDCG@10 | epoch kept |", "|---|---|---|---|---|"]
+    for runs in configurations:
+        options = runs[0].configuration.partition(" RUN")[2].strip() or "the defaults"
+        gains = sum(run.figures[run.subject]["NDCG@10"].mean for run in runs) / len(runs)
+        epochs = ", ".join(str(run.epoch) for run in runs)
+        lines.append(f"| `{options}` | {len(runs)} | {_hits(runs):.4f} | {gains:.4f} | {epochs} |")
+    return "\n".join(lines) + "\n"
 
 
 def _agree(group: list[Result]) -> None:

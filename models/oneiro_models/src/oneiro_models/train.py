@@ -21,7 +21,7 @@ from . import Problem
 from .data import Dataset
 from .loss import full_softmax
 from .metrics import evaluate, figures
-from .networks import NETWORKS, Network, Shape
+from .networks import NETWORKS, Network, Shape, SummedRows, state_with_sums
 from .options import Options
 
 DAY = 86400.0
@@ -106,13 +106,14 @@ class Scorer:
     def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
         shape, device = self.network.shape, self.network.items.weight.device
         windows = [history[~self.cold[history]][-shape.window :] for history in histories]
-        padded = torch.full((len(windows), shape.window), shape.items)
+        lengths = torch.tensor([len(window) for window in windows])
+        padded = torch.full((len(windows), max(int(lengths.max()), 1)), shape.items)
         for row, window in enumerate(windows):
             padded[row, : len(window)] = torch.as_tensor(window.astype(np.int64))
-        lengths = torch.tensor([len(window) for window in windows])
         with torch.inference_mode():
             scores = self.network.scores(self.network(padded.to(device), lengths.to(device)))
-        return np.where(self.cold, -np.inf, scores.cpu().numpy())
+            scores[:, self.cold] = -torch.inf
+        return scores.cpu().numpy()
 
 
 class Training:
@@ -123,13 +124,16 @@ class Training:
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise Problem("PyTorch finds no CUDA device here: train with --device cpu")
         torch.manual_seed(options.seed)
-        self.network = built(options, data.items).to(self.device)
+        self.network = built(options, data.items)
         self.network.start(options.scale)
+        if options.attributes == "added":
+            add_attributes(self.network, data, options.scale)
+        self.network.to(self.device)
         self.averaged = deepcopy(self.network) if options.average else self.network
         self.steps = 0
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate)
         self.sequences = Sequences(data, options)
-        self.rows, self.cold = data.validation_rows(), data.cold()
+        self.rows, self.absent, self.cold = data.validation_rows(), data.cold(), never_ranked(data, options)
         self.history: list[dict] = []
 
     def run(self) -> None:
@@ -152,12 +156,12 @@ class Training:
     def epoch(self) -> dict:
         generator = np.random.default_rng([self.options.seed, len(self.history)])
         torch.manual_seed(self.options.seed * 100_003 + len(self.history))
-        cold = torch.as_tensor(self.cold, device=self.device)
+        absent = torch.as_tensor(self.absent, device=self.device)
         self.network.train()
         losses = []
         for batch in self.sequences.epoch(generator):
             batch = Batch(*(getattr(batch, field.name).to(self.device) for field in fields(batch)))
-            loss = loss_of(self.network, batch, self.options, cold)
+            loss = loss_of(self.network, batch, self.options, absent)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
@@ -183,9 +187,10 @@ class Training:
         return bool(self.history) and len(self.history) - 1 - self.best() >= self.options.patience
 
     def save(self, name: str) -> None:
-        state = {"network": self.averaged.state_dict(), "history": self.history}
+        state = {"network": state_with_sums(self.averaged), "history": self.history}
         if name == "last.pt":  # what going on needs
-            state |= {"optimizer": self.optimizer.state_dict(), "latest": self.network.state_dict(), "steps": self.steps}
+            state |= {"network": self.averaged.state_dict(), "latest": self.network.state_dict()}
+            state |= {"optimizer": self.optimizer.state_dict(), "steps": self.steps}
         torch.save(state, self.folder / f"{name}.part")
         (self.folder / f"{name}.part").replace(self.folder / name)
 
@@ -208,6 +213,21 @@ def built(options: Options, items: int) -> Network:
     """The untrained network that the options describe."""
     shape = Shape(items, options.width, options.window, options.blocks, options.head == "separate")
     return NETWORKS[options.network](shape, options.dropout)
+
+
+def add_attributes(network: Network, data: Dataset, scale: float) -> None:
+    """Makes the network's item rows sums, to be trained."""
+    if network.head is not None:
+        raise Problem("attributes can be added to the rows of a shared head only: train with --head shared")
+    values = data.catalog.attribute_values()
+    if not values.size:
+        raise Problem(f"no attribute of the items of {data.name} is known: train with --attributes unused")
+    network.items = SummedRows(network.items, values, scale)
+
+
+def never_ranked(data: Dataset, options: Options) -> np.ndarray:
+    """The items of which training says nothing; bool [N]."""
+    return data.cold(options.attributes == "added")
 
 
 def load_run(folder: Path, data: Dataset) -> tuple[Network, Options]:
@@ -235,7 +255,7 @@ def _load(path: Path, data: Dataset) -> dict:
     if not path.is_file():
         raise Problem(f"{path}: no such checkpoint")
     state = torch.load(path, map_location="cpu", weights_only=True)
-    trained = len(state["network"]["items.weight"]) - 1
+    trained = len(next(rows for name, rows in state["network"].items() if name.startswith("items."))) - 1
     if trained != data.items:
         raise Problem(f"{path.parent} was trained on {trained} items, the data have {data.items}")
     of_run = _about(path.parent).get("data")

@@ -71,6 +71,17 @@ class Catalog:
         """The manifest's `attributes`: name → `tags` or `integer`."""
         return {name: "tags" if _is_tags(values) else "integer" for name, values in self.attributes.items()}
 
+    def attribute_values(self) -> np.ndarray:
+        """Every attribute's values of each item, numbered across all attributes, i64 [N, m]; -1 where an item has fewer."""
+        numbers: dict[tuple, int] = {}
+        rows: list[list[int]] = [[] for _ in self.ids]
+        for name, column in self.attributes.items():
+            for row, given in zip(rows, column):
+                values = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
+                row += [numbers.setdefault((name, value), len(numbers)) for value in values]
+        longest = max(map(len, rows), default=0)
+        return np.array([row + [-1] * (longest - len(row)) for row in rows], np.int64).reshape(len(rows), longest)
+
     def tensors(self) -> dict[str, np.ndarray]:
         """The tensors of the catalog part."""
         tensors = {**string_table("ids", self.ids), "ids.order": byte_order(self.ids)}

@@ -78,9 +78,13 @@ class Dataset:
     def items(self) -> int:
         return len(self.catalog)
 
-    def cold(self) -> np.ndarray:
-        """Whether an item is absent from the training events; bool [N]."""
-        return self.train.counts(self.items) == 0
+    def cold(self, attributes: bool = False) -> np.ndarray:
+        """Whether an item is absent from the training events, and by its `attributes` unlike all that are there; bool [N]."""
+        cold = self.train.counts(self.items) == 0
+        if attributes:
+            values = self.catalog.attribute_values()
+            cold &= ~(np.isin(values, values[~cold]) & (values >= 0)).any(1)
+        return cold
 
     def digest(self) -> str:
         """Equal for the same items and the same events, split alike and in the same order, and the same questions."""

@@ -1,5 +1,6 @@
 """The networks, in PyTorch."""
 
+from .attributes import SummedRows, state_with_sums
 from .caser import Caser
 from .gru4rec import GRU4Rec
 from .network import Network, Shape
@@ -13,7 +14,20 @@ NETWORKS: dict[str, type[Network]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "cas
 READ: dict[str, type[Network]] = {"recbole-sasrec": RecBoleSASRec, "recbole-gru4rec": RecBoleGRU4Rec}
 """What others train, and is only read here."""
 
-__all__ = ["NETWORKS", "Caser", "GRU4Rec", "Network", "NextItNet", "RecBoleGRU4Rec", "RecBoleSASRec", "SASRec", "Shape", "name_of"]
+__all__ = [
+    "NETWORKS",
+    "Caser",
+    "GRU4Rec",
+    "Network",
+    "NextItNet",
+    "RecBoleGRU4Rec",
+    "RecBoleSASRec",
+    "SASRec",
+    "Shape",
+    "SummedRows",
+    "name_of",
+    "state_with_sums",
+]
 
 
 def name_of(network: Network) -> str:
