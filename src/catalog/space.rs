@@ -144,7 +144,7 @@ impl Space {
                 let (item, column) = (at / self.width, at % self.width);
                 let found = format!(
                     "{} in column {column} of item {item}",
-                    values[index].widen()
+                    values[index].widen::<false>()
                 );
                 return Err(self.wrong("rows", expected, found));
             }
@@ -366,7 +366,7 @@ impl Space {
 
 fn widen<T: Stored>(row: &[T], scale: f32, out: &mut [f32]) {
     for (out, &stored) in out.iter_mut().zip(row) {
-        *out = scale * stored.widen();
+        *out = scale * stored.widen::<false>();
     }
 }
 
