@@ -59,7 +59,7 @@ impl Engine {
     ///
     /// # Errors
     /// What is wrong with its graphs; [`Error::RuntimeNotFound`]; [`Error::InvalidArgument`] if the options name a
-    /// graph that is not there.
+    /// graph that is not there or ask for no replicas or too many.
     pub fn from_bundle(bundle: Bundle, options: &EngineOptions) -> Result<Self> {
         let manifest = bundle.manifest();
         if let Some(name) = options
@@ -115,6 +115,11 @@ impl Engine {
         Recommender::new(self.clone())
     }
 
+    /// Whether two clones are one engine.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The encoder of that name; without a name, the one that the recipe uses, or the only one.
     pub(crate) fn encoder(&self, name: Option<&str>) -> Result<(&str, &Encoder)> {
         let recipe = || {
@@ -137,17 +142,11 @@ impl Engine {
     /// Where the engine's memory is.
     #[must_use]
     pub fn memory(&self) -> Memory {
-        let prepacked = |part: &str| {
-            let graphs = &self.manifest().graphs;
-            let copies = graphs.iter().filter(|(name, entry)| {
-                entry.weights.iter().any(|weights| weights == part)
-                    && self
-                        .0
-                        .graphs
-                        .get(*name)
-                        .is_some_and(|graph| graph.is_prepacked())
-            });
-            copies.count()
+        let prepacked = |part: &str| -> usize {
+            let graphs = self.manifest().graphs.iter();
+            let holders = graphs.filter(|(_, entry)| entry.weights.iter().any(|name| name == part));
+            let copies = holders.filter_map(|(name, _)| self.0.graphs.get(name));
+            copies.map(|graph| graph.copies()).sum()
         };
         let parts = self
             .0
@@ -182,7 +181,7 @@ pub struct PartMemory {
     /// Pages of the file: shared between processes, given back under pressure.
     pub mapped_bytes: usize,
     /// Copies in this process: parts that were not mapped, and weights that ONNX Runtime rearranged (counted at their
-    /// full length; what it allocates beside them is not known).
+    /// full length, once per replica; what it allocates beside them is not known).
     pub private_bytes: usize,
     /// What was computed from the part and can be dropped.
     pub cached_bytes: usize,

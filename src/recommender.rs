@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -196,18 +198,22 @@ impl Recommender {
         options: &CallOptions,
     ) -> Result<Ranking> {
         check_count(count)?;
-        let engine = self.engine.clone();
-        let recipe = &engine.manifest().recipe;
+        let (by, depth) = self.plan(count, options)?;
+        let broad = self.retrieve_with(by, depth, filter, options)?;
+        Ok(broad.top(count))
+    }
+
+    /// The way that the recipe takes for this user, and how many items it retrieves for a ranking of `count`.
+    fn plan(&self, count: usize, options: &CallOptions) -> Result<(By, usize)> {
+        let recipe = &self.engine.manifest().recipe;
         let [step] = recipe.steps.as_slice() else {
             return Err(Error::Internal {
                 reason: "a recipe without its one step passed the manifest's checks".into(),
             });
         };
-        let mut options = options.clone();
-        options.encoder = options.encoder.or_else(|| step.encoder.clone());
         let mut way = step.retrieve;
         if way == RetrieveEntry::Encoder {
-            let (_, encoder) = engine.encoder(options.encoder.as_deref())?;
+            let (_, encoder) = self.engine.encoder(options.encoder.as_deref())?;
             if encoder.window(self.items()).is_empty() {
                 way = recipe.cold;
             }
@@ -216,8 +222,7 @@ impl Recommender {
             RetrieveEntry::Popularity => By::Popularity,
             RetrieveEntry::Encoder => By::Encoder,
         };
-        let broad = self.retrieve_with(by, count.max(step.count as usize), filter, &options)?;
-        Ok(broad.top(count))
+        Ok((by, count.max(step.count as usize)))
     }
 
     /// The `count` best items in one way, with default options.
@@ -240,19 +245,11 @@ impl Recommender {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
-        let admission = self.admission(count, filter, options)?;
-        match by {
-            By::Popularity => {
-                retrieve::by_popularity(self.engine.catalog(), count, &admission, &options.cancel)
-            }
-            By::Encoder => {
-                let engine = self.engine.clone();
-                let (name, encoder) = engine.encoder(options.encoder.as_deref())?;
-                let started = std::time::Instant::now();
-                let state = self.state(options)?;
-                retrieve::by_encoder(name, encoder, &state, started, count, &admission, options)
-            }
-        }
+        let engine = self.engine.clone();
+        let mut rankings = engine.retrieve_for(&mut [self], by, count, filter, options)?;
+        rankings.pop().ok_or_else(|| Error::Internal {
+            reason: "a user without a ranking".into(),
+        })
     }
 
     /// The rank, from 1, that an item would have in a ranking of the whole catalog: one more than the number of other
@@ -347,15 +344,18 @@ impl Recommender {
     /// # Errors
     /// [`Error::Unsupported`] if the bundle has no such encoder, [`Error::Cancelled`], [`Error::Runtime`].
     pub fn state(&mut self, options: &CallOptions) -> Result<Arc<[f32]>> {
-        let (name, encoder) = self.engine.encoder(options.encoder.as_deref())?;
-        if let Some(state) = self.states.get(name) {
-            return Ok(Arc::clone(state));
-        }
-        let state: Arc<[f32]> = encoder
-            .state(&encoder.window(self.items()), &options.cancel)?
-            .into();
-        self.states.insert(name.into(), Arc::clone(&state));
-        Ok(state)
+        let engine = self.engine.clone();
+        let (name, encoder) = engine.encoder(options.encoder.as_deref())?;
+        batch::keep_states(&mut [self], name, encoder, &options.cancel)?;
+        self.kept_state(name)
+    }
+
+    /// The state by this encoder, which was computed.
+    fn kept_state(&self, encoder: &str) -> Result<Arc<[f32]>> {
+        let state = self.states.get(encoder).ok_or_else(|| Error::Internal {
+            reason: format!("the state by `{encoder}` was computed and is not there"),
+        })?;
+        Ok(Arc::clone(state))
     }
 
     fn items(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {

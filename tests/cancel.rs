@@ -8,11 +8,12 @@
 
 mod changed;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use oneiro::{Bundle, By, CallOptions, Cancel, Engine, Error, Filter};
+use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Error, Filter, Ranking};
 
 #[test]
 fn a_request_before_the_call_stops_it_and_leaves_the_user_usable() {
@@ -76,23 +77,28 @@ fn requests_at_any_moment_end_in_an_answer_or_in_cancelled() {
     );
 }
 
+/// A call for a user with so many items in the history: more than one, and [`changed::endless`] has no end.
+fn call(engine: &Engine, items: u32, cancel: &Cancel) -> oneiro::Result<Ranking> {
+    let mut options = CallOptions::default();
+    options.cancel = cancel.clone();
+    let mut user = engine.recommender();
+    user.observe_items(&(0..items).collect::<Vec<u32>>())?;
+    user.retrieve_with(By::Encoder, 5, &Filter::new(), &options)
+}
+
 #[test]
 fn a_graph_that_would_never_end_is_stopped_and_so_is_who_waits_for_it() {
     let folder = changed::endless();
     let engine = Engine::open(folder.path()).unwrap();
     let (running, waiting) = (Cancel::new(), Cancel::new());
-    let call = |cancel: &Cancel| {
-        let mut options = CallOptions::default();
-        options.cancel = cancel.clone();
-        let mut user = engine.recommender();
-        user.observe_items(&[1]).unwrap();
-        let outcome = user.retrieve_with(By::Encoder, 5, &Filter::new(), &options);
+    let stopped = |cancel: &Cancel| {
+        let outcome = call(&engine, 2, cancel);
         assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
     };
     thread::scope(|scope| {
-        let first = scope.spawn(|| call(&running));
+        let first = scope.spawn(|| stopped(&running));
         thread::sleep(Duration::from_millis(100));
-        let second = scope.spawn(|| call(&waiting));
+        let second = scope.spawn(|| stopped(&waiting));
         thread::sleep(Duration::from_millis(100));
         assert!(!first.is_finished() && !second.is_finished());
         waiting.request();
@@ -102,7 +108,94 @@ fn a_graph_that_would_never_end_is_stopped_and_so_is_who_waits_for_it() {
         first.join().unwrap();
     });
     // Nothing is broken: the same engine still answers.
-    assert_eq!(engine.recommender().recommend(5).unwrap().len(), 5);
+    assert_eq!(call(&engine, 1, &Cancel::new()).unwrap().len(), 5);
+}
+
+#[test]
+fn a_batch_in_a_graph_that_would_never_end_is_stopped() {
+    let folder = changed::endless();
+    let engine = Engine::open(folder.path()).unwrap();
+    let mut users = vec![engine.recommender(); 1];
+    users[0].observe_items(&[1, 2]).unwrap();
+    let options = CallOptions::default();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(100));
+            options.cancel.request();
+        });
+        let outcome = engine.recommend_batch(&mut users, 5, &Filter::new(), &options);
+        assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    });
+}
+
+/// Calls `body` with an engine of so many replicas, while so many of them are busy for ever.
+fn while_busy(replicas: usize, runs: usize, body: impl FnOnce(&Engine)) {
+    let folder = changed::endless();
+    let mut options = EngineOptions::default();
+    options.graph.replicas = replicas;
+    let engine = Engine::from_bundle(Bundle::open(folder.path()).unwrap(), &options).unwrap();
+    let stop = Cancel::new();
+    thread::scope(|scope| {
+        let busy: Vec<_> = (0..runs)
+            .map(|_| scope.spawn(|| call(&engine, 2, &stop)))
+            .collect();
+        thread::sleep(Duration::from_millis(100));
+        // Whatever comes of it, the endless runs end.
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| body(&engine)));
+        let busy_still = busy.iter().all(|run| !run.is_finished());
+        stop.request();
+        for run in busy {
+            assert!(matches!(run.join().unwrap(), Err(Error::Cancelled)));
+        }
+        outcome.unwrap_or_else(|cause| panic::resume_unwind(cause));
+        assert!(busy_still);
+    });
+}
+
+#[test]
+fn a_second_replica_runs_while_the_first_is_busy() {
+    while_busy(2, 1, |engine| {
+        // Not for ever, even if it fails.
+        let patience = Cancel::new();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..600 {
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(100));
+                }
+                patience.request();
+            });
+            let outcome = call(engine, 1, &patience);
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(outcome.unwrap().len(), 5);
+        });
+    });
+}
+
+#[test]
+fn when_all_replicas_are_busy_the_next_run_waits_and_can_be_cancelled() {
+    for replicas in [1, 2] {
+        while_busy(replicas, replicas, |engine| {
+            // A busy replica may not have begun yet: then the short call gets an answer, and another one is made.
+            for _ in 0..100 {
+                let patience = Cancel::new();
+                let outcome = thread::scope(|scope| {
+                    let short = scope.spawn(|| call(engine, 1, &patience));
+                    thread::sleep(Duration::from_millis(100));
+                    patience.request();
+                    short.join().unwrap()
+                });
+                match outcome {
+                    Err(Error::Cancelled) => return,
+                    other => assert_eq!(other.unwrap().len(), 5),
+                }
+            }
+            panic!("a run went on although every replica was busy");
+        });
+    }
 }
 
 #[test]

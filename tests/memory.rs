@@ -20,10 +20,11 @@ static ALONE: Mutex<()> = Mutex::new(());
 #[test]
 fn memory_is_mapped_except_what_is_rearranged() {
     let _alone = ALONE.lock();
-    let engine = |prepack| {
+    let engine = |prepack, replicas| {
         let mut options = EngineOptions::default();
         options.graph = GraphOptions::default();
         options.graph.prepack = prepack;
+        options.graph.replicas = replicas;
         Engine::from_bundle(Bundle::open("models/tiny").unwrap(), &options).unwrap()
     };
     let part = |engine: &Engine, name: &str| {
@@ -37,7 +38,7 @@ fn memory_is_mapped_except_what_is_rearranged() {
     let weights = std::fs::metadata("models/tiny/encoder.weights")
         .unwrap()
         .len() as usize;
-    let (packed, plain) = (engine(Some(Prepack::On)), engine(Some(Prepack::Off)));
+    let (packed, plain) = (engine(Some(Prepack::On), 1), engine(Some(Prepack::Off), 3));
     let found = part(&packed, "encoder.weights");
     assert_eq!(
         (found.mapped_bytes, found.private_bytes),
@@ -46,6 +47,11 @@ fn memory_is_mapped_except_what_is_rearranged() {
     let found = part(&plain, "encoder.weights");
     assert_eq!((found.mapped_bytes, found.private_bytes), (weights, 0));
     assert_eq!(plain.memory().total().private_bytes, 0);
+    let found = part(&engine(Some(Prepack::On), 3), "encoder.weights");
+    assert_eq!(
+        (found.mapped_bytes, found.private_bytes),
+        (weights, 3 * weights)
+    );
 
     let copied = Bundle::from_parts(&Parts::folder("models/tiny").copied()).unwrap();
     let copied = Engine::from_bundle(copied, &EngineOptions::default()).unwrap();

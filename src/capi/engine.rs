@@ -43,9 +43,12 @@ pub struct oneiro_graph_options {
     pub prepack: i32,
     /// Must be 0; for a field to come.
     pub reserved: i32,
+    /// How many runs of the graph may go at once; 1 by default, at least 1, at most 1024. Mapped weights are shared
+    /// between them, prepacked ones are copied for each.
+    pub replicas: usize,
 }
 
-growing!(oneiro_graph_options { name, threads, spinning, provider, prepack, reserved } by default Self {
+growing!(oneiro_graph_options { name, threads, spinning, provider, prepack, reserved, replicas } by default Self {
     size: size_of::<Self>(),
     name: null(),
     threads: 1,
@@ -53,6 +56,7 @@ growing!(oneiro_graph_options { name, threads, spinning, provider, prepack, rese
     provider: ONEIRO_PROVIDER_CPU,
     prepack: ONEIRO_PREPACK_BUNDLE,
     reserved: 0,
+    replicas: 1,
 });
 
 /// How an engine runs its graphs. Fill it with oneiro_engine_options_init first. Yours; borrowed for the call.
@@ -76,9 +80,13 @@ pub struct oneiro_engine_options {
     pub graphs: *const oneiro_graph_options,
     /// How many graphs have options of their own; 0 by default.
     pub graph_count: usize,
+    /// How many runs of one graph may go at once, for every graph that `graphs` does not name: for servers, whose threads
+    /// would otherwise take turns. 1 by default, at least 1, at most 1024. Mapped weights are shared between them,
+    /// prepacked ones are copied for each.
+    pub replicas: usize,
 }
 
-growing!(oneiro_engine_options { threads, spinning, provider, prepack, reserved, graphs, graph_count } by default Self {
+growing!(oneiro_engine_options { threads, spinning, provider, prepack, reserved, graphs, graph_count, replicas } by default Self {
     size: size_of::<Self>(),
     threads: 1,
     spinning: 0,
@@ -87,6 +95,7 @@ growing!(oneiro_engine_options { threads, spinning, provider, prepack, reserved,
     reserved: 0,
     graphs: null(),
     graph_count: 0,
+    replicas: 1,
 });
 
 /// Fills `options` with defaults; `size` is sizeof(oneiro_graph_options). NULL is nothing.
@@ -123,6 +132,7 @@ unsafe fn options_of(options: *const oneiro_engine_options) -> Result<EngineOpti
             given.provider,
             given.prepack,
             given.reserved,
+            given.replicas,
         )?,
         ..EngineOptions::default()
     };
@@ -135,6 +145,7 @@ unsafe fn options_of(options: *const oneiro_engine_options) -> Result<EngineOpti
             graph.provider,
             graph.prepack,
             graph.reserved,
+            graph.replicas,
         )?;
         if options.graphs.insert(name.into(), own).is_some() {
             return Err(Error::argument("graphs", format!("name `{name}` twice")));
@@ -149,6 +160,7 @@ fn graph_options(
     provider: i32,
     prepack: i32,
     reserved: i32,
+    replicas: usize,
 ) -> Result<GraphOptions> {
     if threads == 0 || i32::try_from(threads).is_err() {
         return Err(Error::argument("threads", format!("is {threads}")));
@@ -170,6 +182,7 @@ fn graph_options(
             ONEIRO_PREPACK_OFF => Some(Prepack::Off),
             other => return Err(unknown("prepack", other)),
         },
+        replicas,
     })
 }
 

@@ -58,7 +58,7 @@
  *
  *   | object                           | share between threads                       | free                         |
  *   |----------------------------------|---------------------------------------------|------------------------------|
- *   | engine, bundle                   | yes; runs of one network take turns         | when no call is running on   |
+ *   | engine, bundle                   | yes; runs of one network take turns, or as  | when no call is running on   |
  *   |                                  |                                             | it; live recommenders keep   |
  *   |                                  |                                             | what they need               |
  *   | recommender, parts               | no; may move between threads                | when no call is running on it|

@@ -11,6 +11,7 @@
 mod admission;
 mod attributes;
 mod kernel;
+mod many;
 mod rank;
 mod scan;
 mod space;

@@ -6,16 +6,15 @@
 mod check;
 pub mod environment;
 mod options;
+mod replicas;
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ort::AsPointer;
 use ort::session::builder::SessionBuilder;
 use ort::session::{RunOptions, Session, SessionInputValue};
 use ort::value::{TensorElementType, TensorRef, ValueType};
-use parking_lot::Mutex;
 
 pub(crate) use check::check;
 pub use options::{GraphOptions, Provider};
@@ -23,18 +22,19 @@ pub use options::{GraphOptions, Provider};
 use crate::bundle::{Bundle, Bytes, Prepack};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use replicas::Replicas;
 
 /// Weights up to this size are prepacked when nobody says otherwise: the copy is small, the runs are faster.
 const PREPACK_UP_TO_BYTES: usize = 16 << 20;
 
-/// How long a run that waits for its turn goes without looking whether it was cancelled.
-const TURN: Duration = Duration::from_millis(5);
+/// The largest number of sessions of one graph.
+const MOST_REPLICAS: usize = 1024;
 
-/// A graph ready to run. Runs take turns.
+/// A graph ready to run. As many runs go at once as it has sessions; the others wait for their turn.
 pub(crate) struct Graph {
     name: String,
     // Dropped before `weights`, which it points into.
-    session: Mutex<Session>,
+    sessions: Replicas<Session>,
     #[allow(dead_code, reason = "kept alive for the session")]
     weights: Vec<Bytes>,
     prepacked: bool,
@@ -99,37 +99,45 @@ impl Graph {
                 weights.iter().map(|bytes| bytes.len()).sum::<usize>() <= PREPACK_UP_TO_BYTES
             }
         };
+        if !(1..=MOST_REPLICAS).contains(&options.replicas) {
+            let reason = format!("is {}, expected 1 to {MOST_REPLICAS}", options.replicas);
+            return Err(Error::argument("replicas", reason));
+        }
         let Provider::Cpu = options.provider;
-        let mut builder = Session::builder(environment)
-            .map_err(failed)?
-            .with_intra_threads(options.threads.max(1))
-            .map_err(built)?
-            .with_intra_op_spinning(options.spinning)
-            .map_err(built)?
-            .with_prepacking(prepacked)
-            .map_err(built)?
-            .with_config_entry(
-                "session.use_external_initializer_file_buffers_directly",
-                "1",
-            )
-            .map_err(built)?
-            // Only what `check` has read may be loaded: not the other format, told apart by its bytes.
-            .with_config_entry("session.load_model_format", "ONNX")
-            .map_err(built)?;
-        lend_weights(&mut builder, name, &files, &weights)?;
-        let session = builder
-            .commit_from_memory(&bundle.part(&entry.model)?)
-            .map_err(|error| {
+        let model = bundle.part(&entry.model)?;
+        let session = || {
+            let mut builder = Session::builder(environment)
+                .map_err(failed)?
+                .with_intra_threads(options.threads.max(1))
+                .map_err(built)?
+                .with_intra_op_spinning(options.spinning)
+                .map_err(built)?
+                .with_prepacking(prepacked)
+                .map_err(built)?
+                .with_config_entry(
+                    "session.use_external_initializer_file_buffers_directly",
+                    "1",
+                )
+                .map_err(built)?
+                // Only what `check` has read may be loaded: not the other format, told apart by its bytes.
+                .with_config_entry("session.load_model_format", "ONNX")
+                .map_err(built)?;
+            lend_weights(&mut builder, name, &files, &weights)?;
+            builder.commit_from_memory(&model).map_err(|error| {
                 Error::graph(
                     name,
                     "model",
                     "one that ONNX Runtime accepts",
                     error.message().trim_end(),
                 )
-            })?;
+            })
+        };
+        let sessions = (0..options.replicas)
+            .map(|_| session())
+            .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             name: name.into(),
-            session: Mutex::new(session),
+            sessions: Replicas::new(sessions),
             weights,
             prepacked,
         })
@@ -141,7 +149,7 @@ impl Graph {
 
     /// Fails unless the graph's inputs are exactly these.
     pub(crate) fn expect_inputs(&self, expected: &[(&str, Numbers, &[Dim])]) -> Result<()> {
-        let session = self.session.lock();
+        let session = self.sessions.take(&Cancel::new())?;
         let names: Vec<&str> = session
             .inputs()
             .iter()
@@ -177,7 +185,7 @@ impl Graph {
 
     /// Fails unless the graph has this output.
     pub(crate) fn expect_output(&self, output: &str, numbers: Numbers, dims: &[Dim]) -> Result<()> {
-        let session = self.session.lock();
+        let session = self.sessions.take(&Cancel::new())?;
         let names: Vec<&str> = session
             .outputs()
             .iter()
@@ -220,8 +228,8 @@ impl Graph {
                         .iter()
                         .zip(shape.iter())
                         .all(|(dim, length)| match dim {
-                            // −1 stands for a symbolic length.
-                            Dim::Any => true,
+                            // −1 stands for a symbolic length. What comes out is looked at again after each run.
+                            Dim::Any => kind == "output" || *length == -1,
                             Dim::Exactly(expected) => {
                                 usize::try_from(*length) == Ok(*expected) || *length == -1
                             }
@@ -244,7 +252,6 @@ impl Graph {
         cancel: &Cancel,
         read: impl FnOnce(&[i64], &[f32]) -> Result<T>,
     ) -> Result<T> {
-        cancel.check()?;
         let failed = |error: ort::Error| match cancel.is_requested() {
             true => Error::Cancelled,
             false => runtime(&self.name, &error),
@@ -263,12 +270,7 @@ impl Graph {
         }
         let options = Arc::new(RunOptions::new().map_err(failed)?);
         let stop = Arc::clone(&options);
-        let mut session = loop {
-            match self.session.try_lock_for(TURN) {
-                Some(session) => break session,
-                None => cancel.check()?,
-            }
-        };
+        let mut session = self.sessions.take(cancel)?;
         cancel.during(
             move || {
                 let _ = stop.terminate();
@@ -289,9 +291,13 @@ impl Graph {
         )
     }
 
-    /// Whether ONNX Runtime holds a rearranged copy of the weights.
-    pub(crate) fn is_prepacked(&self) -> bool {
-        self.prepacked
+    /// How many rearranged copies of the weights ONNX Runtime holds: one per session, or none.
+    pub(crate) fn copies(&self) -> usize {
+        if self.prepacked {
+            self.sessions.len()
+        } else {
+            0
+        }
     }
 }
 

@@ -16,6 +16,9 @@ pub struct GraphOptions {
     pub provider: Provider,
     /// Whether weights may be rearranged in private memory; `None` leaves it to the bundle.
     pub prepack: Option<Prepack>,
+    /// Sessions of the graph, and so how many runs go at once: for servers, whose threads would otherwise take turns.
+    /// 1 by default, at most 1024. Mapped weights are shared between them, prepacked ones are copied for each.
+    pub replicas: usize,
 }
 
 impl Default for GraphOptions {
@@ -25,6 +28,7 @@ impl Default for GraphOptions {
             spinning: false,
             provider: Provider::Cpu,
             prepack: None,
+            replicas: 1,
         }
     }
 }

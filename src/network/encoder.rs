@@ -14,6 +14,10 @@ use crate::catalog::Space;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Input, Numbers};
 
+/// The most numbers that go into one run, `B · L' · d`, unless one window alone has more: 4 MiB, to which the graph's own
+/// activations come.
+const RUN_NUMBERS: usize = 1 << 20;
+
 #[derive(Debug)]
 pub(crate) struct Encoder {
     graph: Arc<Graph>,
@@ -70,42 +74,81 @@ impl Encoder {
         items
     }
 
-    /// The state `[e]` after a window of items.
-    pub(crate) fn state(&self, window: &[u32], cancel: &Cancel) -> Result<Vec<f32>> {
-        let d = self.input.width();
-        let length = window.len().max(1);
-        let rows = match self.length {
-            Length::Dynamic => length,
+    /// The state `[e]` after each window of items, in their order.
+    ///
+    /// Windows share graph runs of at most [`RUN_NUMBERS`] numbers going in; those of like lengths come together, for
+    /// in a run all are as long as the longest.
+    pub(crate) fn states(&self, windows: &[Vec<u32>], cancel: &Cancel) -> Result<Vec<Arc<[f32]>>> {
+        let mut order: Vec<usize> = (0..windows.len()).collect();
+        order.sort_by_key(|&index| windows[index].len());
+        let mut states = vec![Arc::default(); windows.len()];
+        while let Some(&longest) = order.last() {
+            let rows = self.rows(windows[longest].len());
+            let most = RUN_NUMBERS / (rows * self.input.width()).max(1);
+            let together = order.split_off(order.len().saturating_sub(most.max(1)));
+            let run: Vec<&[u32]> = together.iter().map(|&index| &*windows[index]).collect();
+            for (index, state) in together.into_iter().zip(self.run(&run, rows, cancel)?) {
+                states[index] = state;
+            }
+        }
+        Ok(states)
+    }
+
+    /// How many rows the graph gets for a window of so many items.
+    fn rows(&self, items: usize) -> usize {
+        match self.length {
+            Length::Dynamic => items.max(1),
             Length::Fixed => self.window,
-        };
+        }
+    }
+
+    /// The states after some windows of at most `rows` items, by one run of the graph.
+    fn run(&self, windows: &[&[u32]], rows: usize, cancel: &Cancel) -> Result<Vec<Arc<[f32]>>> {
+        let (d, e) = (self.input.width(), self.output.width());
+        let numbers = windows.len() * rows * d;
         let mut gathered = Vec::new();
         gathered
-            .try_reserve_exact(rows * d)
+            .try_reserve_exact(numbers)
             .map_err(|_| Error::OutOfMemory {
-                what: "the rows of a window".into(),
-                bytes: rows * d * size_of::<f32>(),
+                what: format!("the rows of {} windows", windows.len()),
+                bytes: numbers * size_of::<f32>(),
             })?;
-        for _ in 0..rows {
+        for _ in 0..windows.len() * rows {
             gathered.extend_from_slice(&self.empty_row);
         }
-        for (item, row) in window.iter().zip(gathered.chunks_exact_mut(d)) {
-            self.input.row(*item, row)?;
+        for (window, gathered) in windows.iter().zip(gathered.chunks_exact_mut(rows * d)) {
+            for (item, row) in window.iter().zip(gathered.chunks_exact_mut(d)) {
+                self.input.row(*item, row)?;
+            }
         }
+        let lengths: Vec<i64> = windows
+            .iter()
+            .map(|window| window.len().max(1) as i64)
+            .collect();
+        let batch = windows.len() as i64;
         let inputs = [
-            ("rows", Input::F32(&gathered, &[1, rows as i64, d as i64])),
-            ("length", Input::I64(&[length as i64], &[1])),
+            (
+                "rows",
+                Input::F32(&gathered, &[batch, rows as i64, d as i64]),
+            ),
+            ("length", Input::I64(&lengths, &[batch])),
         ];
-        let e = self.output.width();
         self.graph
-            .run(&inputs, "state", cancel, |shape, state| match shape {
-                [1, width] if usize::try_from(*width) == Ok(e) => self.finite(state),
-                _ => Err(self.wrong_state(format!("shape [1, {e}]"), format!("{shape:?}"))),
+            .run(&inputs, "state", cancel, |shape, states| match shape {
+                [found, width] if *found == batch && usize::try_from(*width) == Ok(e) => states
+                    .chunks_exact(e)
+                    .map(|state| self.finite(state))
+                    .collect(),
+                _ => {
+                    let expected = format!("shape [{batch}, {e}]");
+                    Err(self.wrong_state(expected, format!("{shape:?}")))
+                }
             })
     }
 
-    fn finite(&self, state: &[f32]) -> Result<Vec<f32>> {
+    fn finite(&self, state: &[f32]) -> Result<Arc<[f32]>> {
         match state.iter().position(|number| !number.is_finite()) {
-            None => Ok(state.to_vec()),
+            None => Ok(state.into()),
             Some(column) => {
                 let found = format!("{} in column {column}", state[column]);
                 Err(self.wrong_state("finite numbers".into(), found))

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::stage;
@@ -11,30 +12,28 @@ use crate::error::Result;
 use crate::network::Encoder;
 use crate::ranking::{Origin, Ranking};
 
-/// The `count` best items for a state that was computed since `started`.
+/// The `count` best items for each of some states, which were computed since `started`.
 pub(crate) fn by_encoder(
     name: &str,
     encoder: &Encoder,
-    state: &[f32],
+    states: &[Arc<[f32]>],
     started: Instant,
     count: usize,
-    admission: &Admission,
+    admissions: &[Admission],
     options: &CallOptions,
-) -> Result<Ranking> {
+) -> Result<Vec<Ranking>> {
     let encoded = stage(format!("encode {name}"), 0, started);
     let scanning = Instant::now();
-    let scored =
-        encoder
-            .output()
-            .nearest(state, count, admission, options.threads, &options.cancel)?;
-    let scanned = stage(
-        format!("scan {}", encoder.output().name()),
-        scored.len(),
-        scanning,
-    );
-    Ok(Ranking::new(
-        scored,
-        Origin::Encoder,
-        vec![encoded, scanned],
-    ))
+    let space = encoder.output();
+    let (threads, cancel) = (options.threads, &options.cancel);
+    let found = match (states, admissions) {
+        ([state], [admission]) => vec![space.nearest(state, count, admission, threads, cancel)?],
+        _ => space.nearest_many(&states.concat(), count, admissions, threads, cancel)?,
+    };
+    let scan = format!("scan {}", space.name());
+    let rankings = found.into_iter().map(|scored| {
+        let scanned = stage(scan.clone(), scored.len(), scanning);
+        Ranking::new(scored, Origin::Encoder, vec![encoded.clone(), scanned])
+    });
+    Ok(rankings.collect())
 }

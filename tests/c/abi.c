@@ -36,8 +36,8 @@ HOLDS(ways, ONEIRO_BY_POPULARITY == 1 && ONEIRO_BY_ENCODER == 2);
 HOLDS(origins, ONEIRO_ORIGIN_POPULARITY == 1 && ONEIRO_ORIGIN_ENCODER == 2 && ONEIRO_ORIGIN_SIMILAR == 3);
 HOLDS(no_value, ONEIRO_NO_VALUE == INT64_MIN);
 
-ENDS_WITH(oneiro_graph_options, reserved);
-ENDS_WITH(oneiro_engine_options, graph_count);
+ENDS_WITH(oneiro_graph_options, replicas);
+ENDS_WITH(oneiro_engine_options, replicas);
 ENDS_WITH(oneiro_condition, reserved);
 ENDS_WITH(oneiro_filter, condition_count);
 ENDS_WITH(oneiro_call_options, threads);
@@ -52,6 +52,7 @@ AT(oneiro_graph_options, spinning, 24);
 AT(oneiro_graph_options, provider, 28);
 AT(oneiro_graph_options, prepack, 32);
 AT(oneiro_graph_options, reserved, 36);
+AT(oneiro_graph_options, replicas, 40);
 AT(oneiro_engine_options, size, 0);
 AT(oneiro_engine_options, threads, 8);
 AT(oneiro_engine_options, spinning, 16);
@@ -60,6 +61,7 @@ AT(oneiro_engine_options, prepack, 24);
 AT(oneiro_engine_options, reserved, 28);
 AT(oneiro_engine_options, graphs, 32);
 AT(oneiro_engine_options, graph_count, 40);
+AT(oneiro_engine_options, replicas, 48);
 AT(oneiro_condition, size, 0);
 AT(oneiro_condition, attribute, 8);
 AT(oneiro_condition, tags, 16);
@@ -98,11 +100,13 @@ int main(void) {
   CHECK(engine.size == sizeof engine && engine.threads == 1 && engine.spinning == 0);
   CHECK(engine.provider == ONEIRO_PROVIDER_CPU && engine.prepack == ONEIRO_PREPACK_BUNDLE);
   CHECK(engine.graphs == NULL && engine.graph_count == 0 && engine.reserved == 0);
+  CHECK(engine.replicas == 1);
 
   oneiro_graph_options graph;
   oneiro_graph_options_init(&graph, sizeof graph);
   CHECK(graph.size == sizeof graph && graph.name == NULL && graph.threads == 1 && graph.spinning == 0);
   CHECK(graph.provider == ONEIRO_PROVIDER_CPU && graph.prepack == ONEIRO_PREPACK_BUNDLE && graph.reserved == 0);
+  CHECK(graph.replicas == 1);
 
   oneiro_condition condition;
   oneiro_condition_init(&condition, sizeof condition);

@@ -24,6 +24,8 @@ static void engine_options(void) {
   ENGINE_WITH(provider, 1);
   ENGINE_WITH(prepack, 4);
   ENGINE_WITH(reserved, 1);
+  ENGINE_WITH(replicas, 0);
+  ENGINE_WITH(replicas, 1025);
   oneiro_engine_options_init(&options, sizeof options);
   options.graph_count = 1;
   FAILS(BAD, "graphs", oneiro_engine_open(TINY, &options, &no_engine, e));

@@ -20,15 +20,28 @@ pub fn tiny(edit: impl FnOnce(&mut Value)) -> TempDir {
     folder
 }
 
-/// The tiny bundle with an encoder that never ends: an ONNX `Loop` of 2⁶² turns over one `Identity`.
+/// The tiny bundle with an encoder that ends at once for a history of one item and never for a longer one: an ONNX
+/// `Loop` of `(length − 1) · 2⁵⁶` turns over one `Identity`.
 #[allow(dead_code, reason = "not every test that changes a bundle needs it")]
 pub fn endless() -> TempDir {
+    looping("B")
+}
+
+/// The same, but its graph takes one window at a time.
+#[allow(dead_code, reason = "not every test that changes a bundle needs it")]
+pub fn one_at_a_time() -> TempDir {
+    looping("1")
+}
+
+fn looping(batch: &str) -> TempDir {
     let text = |field, text: &str| block(field, text.as_bytes());
+    // A length, or a name for any.
+    let dim = |dim: &str| match dim.parse::<u8>() {
+        Ok(length) => block(1, &[0x08, length]),
+        Err(_) => block(1, &text(2, dim)),
+    };
     let dims = |dims: &[&str]| {
-        let dims: Vec<u8> = dims
-            .iter()
-            .flat_map(|dim| block(1, &text(2, dim)))
-            .collect();
+        let dims: Vec<u8> = dims.iter().flat_map(|name| dim(name)).collect();
         block(2, &dims)
     };
     // TypeProto: a tensor of an element type (1 f32, 7 i64, 9 bool) and, perhaps, a shape.
@@ -70,6 +83,8 @@ pub fn endless() -> TempDir {
     let keepdims = attribute("keepdims", vec![0x18, 0], 2);
     let graph = [
         node(&["rows"], "mean", "ReduceMean", [axes, keepdims].concat()),
+        node(&["length", "one"], "more", "Sub", vec![]),
+        node(&["more", "huge"], "turns", "Mul", vec![]),
         node(
             &["turns", "always", "mean"],
             "state",
@@ -77,11 +92,12 @@ pub fn endless() -> TempDir {
             attribute("body", block(6, &body), 5),
         ),
         text(2, "endless"),
-        constant("turns", 7, &(1i64 << 62).to_le_bytes()),
+        constant("one", 7, &1i64.to_le_bytes()),
+        constant("huge", 7, &(1i64 << 56).to_le_bytes()),
         constant("always", 9, &[1]),
-        value(11, "rows", 1, Some(&["B", "L", "d"])),
-        value(11, "length", 7, Some(&["B"])),
-        value(12, "state", 1, Some(&["B", "e"])),
+        value(11, "rows", 1, Some(&[batch, "L", "16"])),
+        value(11, "length", 7, Some(&[batch])),
+        value(12, "state", 1, Some(&[batch, "16"])),
     ]
     .concat();
     let model = [vec![0x08, 9], block(7, &graph), block(8, &[0x10, 17])].concat();
