@@ -1,7 +1,7 @@
-/* What the library answers to histories, for tests/parity.rs: parity BUNDLE < histories
+/* What the library answers to histories, for tests/parity.rs: parity BUNDLE ENCODER < histories
  *
- * In: a history per line, item numbers with spaces between. Out: for each, a line with the 20 best items by encoder as
- * item:score, and a line with the encoder's state. Without input there is nothing to answer, which is no failure. */
+ * In: a history per line, item numbers with spaces between. Out: for each, a line with the 20 best items by that encoder
+ * (the bundle's own choice if none is named) as item:score, and a line with its state. Without input there is nothing to answer, which is no failure. */
 #include "check.h"
 
 #define LONGEST 512
@@ -30,6 +30,9 @@ int main(int argc, char **argv) {
   static uint32_t items[LONGEST];
   oneiro_engine *engine = NULL;
   oneiro_recommender *user = NULL;
+  oneiro_call_options options;
+  oneiro_call_options_init(&options, sizeof options);
+  options.encoder = argc > 2 ? argv[2] : NULL;
   SUCCEEDS(oneiro_engine_open(argc > 1 ? argv[1] : TINY, NULL, &engine, e));
   SUCCEEDS(oneiro_recommender_new(engine, &user, e));
   while (fgets(line, sizeof line, stdin) != NULL) {
@@ -38,8 +41,8 @@ int main(int argc, char **argv) {
     size_t count = parse(line, items);
     SUCCEEDS(oneiro_recommender_forget(user, e));
     SUCCEEDS(oneiro_recommender_observe_items(user, items, count, e));
-    SUCCEEDS(oneiro_recommender_retrieve(user, ONEIRO_BY_ENCODER, 20, NULL, NULL, &best, e));
-    SUCCEEDS(oneiro_recommender_state(user, NULL, &state, e));
+    SUCCEEDS(oneiro_recommender_retrieve(user, ONEIRO_BY_ENCODER, 20, NULL, &options, &best, e));
+    SUCCEEDS(oneiro_recommender_state(user, &options, &state, e));
     for (size_t i = 0; i < oneiro_ranking_len(best); i++) {
       printf("%u:%.9g ", (unsigned)oneiro_ranking_items(best)[i], oneiro_ranking_scores(best)[i]);
     }

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from oneiro_models.bundle import Bundle, Catalog
-from oneiro_models.encoder import bundled_network, encoder_graph, network_from
+from oneiro_models.encoder import bundled_network, encoder_graph
 from oneiro_models.export import Description, Encoder, check, finish, torch_states, write
 from oneiro_models.inference import BundleScorer
 from oneiro_models.networks import NETWORKS
@@ -40,12 +40,15 @@ def test_a_batch_of_different_lengths_equals_pytorch(tmp_path, network, kind, bl
         assert (found[2] == network.norm_3.bias.detach().numpy()).all()
 
 
-def test_weights_are_read_back_as_they_were(tmp_path, network):
-    before = network(width=64)
-    session(tmp_path, before)
-    model = onnx.load(tmp_path / "encoder.onnx")
-    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    after = network_from(weights, before.table.detach().numpy())
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("blocks", [1, 3])
+@pytest.mark.parametrize("kind", list(NETWORKS))
+def test_weights_are_read_back_as_they_were(tmp_path, network, kind, blocks, separate):
+    before, about = network(kind=kind, blocks=1 if kind == "caser" else blocks, separate=separate), Description("new", "", {})
+    catalog = Catalog([f"item-{item}" for item in range(30)], counts=np.arange(1, 31))
+    finish(write(tmp_path / "new", about, catalog, before, np.zeros(30, bool)), about, before)
+    after = bundled_network(Bundle(tmp_path / "new"))
+    assert after.shape == before.shape
     for name, tensor in before.state_dict().items():
         if not name.endswith("key.bias"):  # cannot change a result, so it is not stored
             assert (after.state_dict()[name] == tensor).all(), name
@@ -66,9 +69,10 @@ def test_weights_are_external_and_aligned(tmp_path, network):
 
 
 @pytest.mark.parametrize("name", ["tiny", "demo"])
-def test_a_shipped_encoder_equals_pytorch(models, name):
+def test_shipped_encoders_equal_pytorch(models, name):
     bundle = Bundle(models / name)
-    assert check(bundle, bundled_network(bundle)) <= 1e-5
+    for encoder in bundle.manifest["encoders"]:
+        assert check(bundle, bundled_network(bundle, encoder)) <= 1e-5
 
 
 @pytest.mark.parametrize("separate", [False, True])

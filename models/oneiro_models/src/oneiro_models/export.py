@@ -47,47 +47,54 @@ def export(data: Dataset, run: Path, out: Path, name: str, description: str) -> 
         "metrics": metrics,
     }
     about = Description(name, description, {key: value for key, value in provenance.items() if value})
-    finish(write(out, about, data.catalog, network, cold), about, network, options.seen)
+    finish(write(out, about, data.catalog, network, cold), about, network, seen=options.seen)
 
 
 def write(folder: Path, about: Description, catalog: Catalog, network: Network, cold: np.ndarray) -> BundleWriter:
-    """The bundle of one encoder; the caller may add spaces, then calls `finish`."""
+    """The bundle of one encoder; the caller may add spaces and encoders, then calls `finish`."""
     bundle = BundleWriter(folder, about.name, about.description)
     bundle.catalog(catalog)
+    add(bundle, network, cold, neighbours="cosine")
+    return bundle
+
+
+def add(bundle: BundleWriter, network: Network, cold: np.ndarray, prefix: str = "", **spaces: str) -> None:
+    """An encoder with its graph and tables, whose names begin with `prefix`; `spaces`: more metrics over the rows it reads."""
+    items, scores, graph = (prefix + name for name in ("items", "scores", "encoder"))
     rows, scored, bias, empty = (_numpy(value) for value in (network.table, network.scored, network.bias, network.empty))
     read = table(np.where(cold[:, None], np.float32(0), rows), cold=cold, empty=empty)
-    bundle.table("items", read, items="dot", neighbours="cosine")
-    output = "items"
+    bundle.table(items, read, **{items: "dot"} | spaces)
+    output = items
     if network.head is not None:
-        output = "scores"
-        bundle.table("scores", table(np.where(cold[:, None], np.float32(0), scored), bias=bias, cold=cold), scores="dot")
-    bundle.graph("encoder", *encoder_graph(network, "encoder.weights"))
+        output = scores
+        heads = table(np.where(cold[:, None], np.float32(0), scored), bias=bias, cold=cold)
+        bundle.table(scores, heads, **{scores: "dot"})
+    bundle.graph(graph, *encoder_graph(network, f"{graph}.weights"))
     contract = {
         "window": network.shape.window,
         "length": "fixed" if network.fixed else "dynamic",
         "empty_row": "zero" if empty is None else "stored",
     }
-    bundle.encoder(name_of(network), graph="encoder", input="items", output=output, **contract)
-    return bundle
+    bundle.encoder(name_of(network), graph=graph, input=items, output=output, **contract)
 
 
 def _numpy(value: torch.Tensor | None) -> np.ndarray | None:
     return None if value is None else value.detach().cpu().numpy()
 
 
-def finish(bundle: BundleWriter, about: Description, network: Network, seen: str = "exclude") -> None:
-    """Writes everything, once ONNX Runtime answers as PyTorch does."""
+def finish(bundle: BundleWriter, about: Description, network: Network, *others: Network, seen: str = "exclude") -> None:
+    """Writes everything, once ONNX Runtime answers as PyTorch does; the recipe goes by the first network."""
     first = {"retrieve": "encoder", "encoder": name_of(network), "count": min(RETRIEVED, bundle.items)}
     recipe = {"steps": [first], "cold": "popularity"}
     rest = {"similar": "neighbours", "seen": seen, "recipe": recipe, "provenance": about.provenance}
-    bundle.finish(lambda written: check(written, network), **rest)
+    bundle.finish(lambda written: [check(written, one) for one in (network, *others)], **rest)
 
 
 def check(bundle: Bundle, network: Network, tolerance: float = 1e-5) -> float:
     """The largest difference of a state, relative to the largest value of that state, over histories of every length."""
     generator = np.random.default_rng(0)
-    warm = np.flatnonzero(bundle.space("items")["cold"] == 0)
     encode = Encoder(bundle, name_of(network))
+    warm = np.flatnonzero(encode.cold == 0)
     worst = 0.0
     for length in range(network.shape.window + 1):
         history = generator.choice(warm, length).astype(np.int64)

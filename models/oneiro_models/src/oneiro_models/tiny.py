@@ -1,4 +1,4 @@
-"""The bundle models/tiny: invented films, a seeded untrained SASRec, every kind of table; kilobytes, for tests."""
+"""The bundle models/tiny: invented films, seeded untrained networks of every kind, every kind of table; kilobytes, for tests."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import torch
 
 from .bundle import Catalog, year_of
 from .bundle.table import table
-from .export import Description, finish, write
-from .networks import Network, SASRec, Shape
+from .export import Description, add, finish, write
+from .networks import NETWORKS, Network, SASRec, Shape, name_of
 
 SEED = 7
 
@@ -73,20 +73,24 @@ def write_tiny(folder: Path) -> None:
     counts = np.where(cold, 0, generator.integers(1, 200, len(titles)))
     ids = [f"film-{number}" for number in generator.permutation(len(titles)) + 1]
     catalog = Catalog(ids, titles, counts, {"genres": genres, "year": [year_of(title) for title in titles]})
-    network = untrained(Shape(len(titles), width=16, window=5, blocks=2), generator)
+    shape = Shape(len(titles), width=16, window=5, blocks=2)
+    network = untrained(shape, generator)
     provenance = {
         "licence": "MIT OR Apache-2.0",
         "credit": "The oneiro project; every title is invented",
         "data_set": "none: seeded random weights",
         "command": "python -m oneiro_models tiny models/tiny",
     }
-    about = Description("tiny", "Forty invented films and an untrained encoder, for tests", provenance)
+    about = Description("tiny", "Forty invented films and untrained encoders, for tests", provenance)
     bundle = write(folder, about, catalog, network, cold)
     rows = np.where(cold[:, None], 0, network.table.detach().numpy())
     bundle.table("half", table(rows, "f16", cold=cold), half="dot")
     bundle.table("small", table(rows, "i8", bias=np.log1p(counts), cold=cold), small="dot")
     bundle.table("texts", table(generator.normal(size=(len(titles), 8))), texts="l2")
-    finish(bundle, about, network)
+    others = [untrained(shape, generator, kind) for kind in NETWORKS.values() if kind is not SASRec]
+    for other in others:
+        add(bundle, other, cold, prefix=f"{name_of(other)}.")
+    finish(bundle, about, network, *others)
 
 
 def untrained(shape: Shape, generator: np.random.Generator, kind: type[Network] = SASRec) -> Network:

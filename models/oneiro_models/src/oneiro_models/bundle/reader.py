@@ -41,7 +41,7 @@ class Bundle:
         """The tensors of the table that a space reads."""
         return self.tensors(self.manifest["spaces"][name]["part"])
 
-    def weights(self, graph: str) -> dict[str, np.ndarray]:
-        """A graph's initialisers, by name."""
-        model = onnx.load(self.path(self.manifest["graphs"][graph]["model"]))
-        return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    def graph(self, name: str) -> tuple[str, dict[str, np.ndarray]]:
+        """What a graph calls itself, and its initialisers by name."""
+        graph = onnx.load(self.path(self.manifest["graphs"][name]["model"])).graph
+        return graph.name, {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

@@ -1,20 +1,26 @@
 """Networks as encoder graphs (models/README.md, "Encoder")."""
 
 import numpy as np
+import torch
 
+from .. import Problem
 from ..bundle import Bundle
+from ..bundle.table import values
 from ..graph import Graph
-from ..networks import Network, SASRec, name_of
-from .caser import caser
-from .gru4rec import gru4rec
-from .nextitnet import nextitnet
+from ..networks import NETWORKS, Network, Shape, name_of
+from .caser import caser, caser_read
+from .gru4rec import gru4rec, gru4rec_read
+from .nextitnet import nextitnet, nextitnet_read
 from .recbole import recbole_sasrec
-from .sasrec import network_from, sasrec
+from .sasrec import sasrec, sasrec_read
 
 GRAPHS = {"sasrec": sasrec, "gru4rec": gru4rec, "caser": caser, "nextitnet": nextitnet}
 GRAPHS |= {"recbole-sasrec": recbole_sasrec, "recbole-gru4rec": gru4rec}
 
-__all__ = ["bundled_network", "encoder_graph", "network_from"]
+READERS = {"sasrec": sasrec_read, "gru4rec": gru4rec_read, "caser": caser_read, "nextitnet": nextitnet_read}
+"""Graphs whose networks can be read back."""
+
+__all__ = ["bundled_network", "encoder_graph"]
 
 
 def encoder_graph(network: Network, weights_file: str) -> tuple[bytes, bytes]:
@@ -29,7 +35,20 @@ def encoder_graph(network: Network, weights_file: str) -> tuple[bytes, bytes]:
     return graph.save()
 
 
-def bundled_network(bundle: Bundle, name: str = "sasrec") -> SASRec:
-    """The PyTorch network of a bundle's SASRec, with the weights that the bundle holds."""
-    contract = bundle.manifest["encoders"][name]
-    return network_from(bundle.weights(contract["graph"]), bundle.space(contract["input"])["rows"])
+def bundled_network(bundle: Bundle, name: str | None = None) -> Network:
+    """The PyTorch network of a bundle's encoder (the first if none is named), with the weights that the bundle holds."""
+    contract = bundle.manifest["encoders"][name or next(iter(bundle.manifest["encoders"]))]
+    kind, weights = bundle.graph(contract["graph"])
+    if kind not in READERS:
+        raise Problem(f"{bundle.folder}: a graph `{kind}` is not read back, only {', '.join(READERS)}")
+    blocks, state = READERS[kind](weights)
+    read, scored = (bundle.space(contract[space]) for space in ("input", "output"))
+    rows, separate = values(read), contract["input"] != contract["output"]
+    # GRU4Rec reads its row of padding; in the others it is masked, or zeros.
+    padding = read["empty"] if kind == "gru4rec" else np.zeros(rows.shape[1], np.float32)
+    state["items.weight"] = np.concatenate([rows, padding[None]])
+    if separate:
+        state |= {"head.weight": values(scored), "head.bias": scored["bias"]}
+    network = NETWORKS[kind](Shape(*rows.shape, contract["window"], blocks, separate)).eval()
+    network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    return network

@@ -24,3 +24,9 @@ def caser(network: Caser, weights: dict, graph: Graph, rows: str, length: str) -
     parts.append(graph.node("Squeeze", [shifted, time], "vertical.column"))
     # relu rises with its argument, so it may follow the maximum.
     graph.node("Relu", [graph.node("Concat", parts, "filtered", axis=1)], "state")
+
+
+def caser_read(weights: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
+    """As `sasrec_read`; Caser has no blocks, which counts as one."""
+    filters = {name: value for name, value in weights.items() if "." in name}
+    return 1, filters | {"vertical.weight": weights["vertical.weight"].T}

@@ -37,7 +37,19 @@ def _layer(graph: Graph, weights: dict, layer: int) -> list[str]:
     return [*found, graph.constant(f"gru.{layer}.bias", np.concatenate(both)[None])]
 
 
+def gru4rec_read(weights: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
+    """As `sasrec_read`, for layers."""
+    layers = len({name.split(".")[1] for name in weights if name.startswith("gru.")})
+    state = {}
+    for layer in range(layers):
+        bias_ih, bias_hh = np.split(weights[f"gru.{layer}.bias"][0], 2)
+        parts = {"weight_ih": weights[f"gru.{layer}.input"][0], "weight_hh": weights[f"gru.{layer}.recurrent"][0]}
+        parts |= {"bias_ih": bias_ih, "bias_hh": bias_hh}
+        state |= {f"gru.{name}_l{layer}": _gates(value) for name, value in parts.items()}
+    return layers, state
+
+
 def _gates(weight: np.ndarray) -> np.ndarray:
-    """r, z, n → z, r, n."""
+    """r, z, n → z, r, n; and back."""
     r, z, n = np.split(weight, 3)
     return np.concatenate([z, r, n])

@@ -35,3 +35,9 @@ def _convolved(graph: Graph, weights: dict, block: str, half: int, x: str, dilat
     out = graph.node("Conv", [columns, *filters], f"{name}.out", **shape)
     out = graph.node("Transpose", [out], f"{name}.rows", perm=[0, 2, 1])
     return graph.node("Relu", [norm(graph, weights, f"{block}.norm_{half}", out, epsilon=EPSILON)], f"{name}.relu")
+
+
+def nextitnet_read(weights: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
+    """As `sasrec_read`."""
+    state = {name: value for name, value in weights.items() if "." in name}
+    return len({name.split(".")[1] for name in state}), state

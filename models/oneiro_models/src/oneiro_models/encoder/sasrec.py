@@ -12,10 +12,9 @@ Earlier blocks use the same form at every position.
 from math import sqrt
 
 import numpy as np
-import torch
 
 from ..graph import Graph
-from ..networks import SASRec, Shape
+from ..networks import SASRec
 from .layers import dense, norm
 
 
@@ -73,23 +72,16 @@ def _block(graph: Graph, weights: dict, index: int, queries: str, s: str, mask: 
     return norm(graph, weights, f"{name}.norm_ff", graph.node("Add", [outer, z], f"{name}.ff"))
 
 
-def network_from(weights: dict[str, np.ndarray], table: np.ndarray) -> SASRec:
-    """The network whose `encoder_graph` holds these initialisers, over the item rows `table` [N, d]."""
-    window, width = weights["positions.weight"].shape
+def sasrec_read(weights: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
+    """How many blocks a graph with these initialisers has, and the weights of its network."""
+    width = weights["positions.weight"].shape[1]
     blocks = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
-    network = SASRec(Shape(len(table), width, window, blocks)).eval()
-    state = {}
-    for name, initial in network.state_dict().items():
-        if name == "items.weight":
-            value = np.concatenate([table, np.zeros((1, width), np.float32)])
-        elif name.endswith("key.bias"):
-            value = np.zeros(width, np.float32)
-        elif name.endswith("key.weight"):
-            value = weights[name] * np.float32(sqrt(width))
-        elif initial.dim() == 2 and name.startswith("blocks."):
-            value = weights[name].T
-        else:
-            value = weights[name]
-        state[name] = torch.tensor(value)
-    network.load_state_dict(state)
-    return network
+    state = {f"blocks.{index}.key.bias": np.zeros(width, np.float32) for index in range(blocks)}
+    for name, value in weights.items():
+        if name.endswith("key.weight"):
+            value = value * np.float32(sqrt(width))
+        elif value.ndim == 2 and name.startswith("blocks."):
+            value = value.T
+        if "." in name:  # the others are operands of the graph
+            state[name] = value
+    return blocks, state
