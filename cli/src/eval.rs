@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::num::NonZero;
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -32,9 +32,14 @@ pub struct Arguments {
     /// A CSV file with the columns user, item (the catalog's ids), time (Unix seconds or dates) and, if wanted, split
     ///
     /// Predicted are the events whose split is `val`, each from all earlier events of its user; without that column,
-    /// the latest tenth of all events. Events of users without a past are passed over. Parquet is read by the Python
-    /// package only: `python -m oneiro_models events` makes a CSV file of it.
+    /// the latest tenth of all events (see --held-out). The others are history. Events of users without a past are
+    /// passed over. Parquet is read by the Python package only: `python -m oneiro_models events` makes a CSV file of it.
     interactions: PathBuf,
+    /// The share of the latest events to predict, whatever the split says; 0.1 in a file without splits
+    ///
+    /// Events are ordered by time, those of one moment as in the file. The Python package splits alike.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    held_out: Option<f64>,
     /// The way to retrieve; the first one of the bundle's recipe if not given
     #[arg(long, value_enum)]
     by: Option<Way>,
@@ -50,6 +55,9 @@ pub struct Arguments {
     /// Threads, each with its own users; as many as there are processors if not given. The figures do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// A CSV file to write with the rank of every row: its line in INTERACTIONS, and the rank, empty where there is none
+    #[arg(long, value_name = "FILE")]
+    ranks: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -58,6 +66,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   oneiro eval models/demo events.csv
+  oneiro eval models/demo events.csv --held-out 0.2 --ranks ranks.csv
   oneiro eval models/demo events.csv --by popularity --k 10 --json";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -68,13 +77,28 @@ enum Again {
     Allow,
 }
 
+/// A share of the events that leaves some on both sides.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "expected a share between 0 and 1".into())
+}
+
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     if arguments.by == Some(Way::Popularity) && arguments.encoder.is_some() {
         return Err(Failure::Usage("--encoder does not go with --by popularity"));
     }
     let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
     let interactions = wait::on("Reading the interactions", || {
-        Interactions::open(&arguments.interactions, engine.catalog(), &cancel)
+        let catalog = engine.catalog();
+        Interactions::open(
+            &arguments.interactions,
+            catalog,
+            arguments.held_out,
+            &cancel,
+        )
     })?;
     let threads = match arguments.threads {
         Some(threads) => threads.into(),
@@ -83,9 +107,12 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let evaluation = Evaluation::new(arguments, &engine, cancel);
     let started = Instant::now();
     let ranks = wait::rows(interactions.rows(), |done| {
-        evaluation.ranks(&interactions.0, threads, done)
+        evaluation.ranks(&interactions.users, threads, done)
     })?;
     let seconds = started.elapsed().as_secs_f64();
+    if let Some(path) = &arguments.ranks {
+        write_ranks(path, &interactions.users, &ranks)?;
+    }
 
     let mut cutoffs = arguments.k.clone();
     cutoffs.sort_unstable();
@@ -94,6 +121,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         by: evaluation.by_name(),
         encoder: evaluation.encoder_name(),
         seen: evaluation.seen_name(),
+        held_out: interactions.held_out,
         n: ranks.len(),
         unranked: ranks.iter().filter(|rank| rank.is_none()).count(),
         figures: cutoffs.iter().map(|&k| Figures::of(&ranks, k)).collect(),
@@ -106,6 +134,22 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     } else {
         report.print()
     }
+}
+
+/// One line a row, in the order of the interactions' file. `ranks`: user by user.
+fn write_ranks(path: &Path, users: &[Vec<Event>], ranks: &[Option<u32>]) -> Result<(), Failure> {
+    let rows = users.iter().flatten().filter(|event| event.predicted);
+    let mut lines: Vec<_> = rows.map(|row| row.line).zip(ranks).collect();
+    lines.sort_unstable();
+    let mut text = String::from("line,rank\n");
+    for (line, rank) in lines {
+        let rank = rank.map_or_else(String::new, |rank| rank.to_string());
+        text += &format!("{line},{rank}\n");
+    }
+    std::fs::write(path, text).map_err(|source| {
+        let path = path.into();
+        oneiro::Error::Io { path, source }.into()
+    })
 }
 
 /// One way of ranking, to be measured.
@@ -249,6 +293,7 @@ struct Report {
     by: &'static str,
     encoder: Option<String>,
     seen: &'static str,
+    held_out: Option<f64>,
     n: usize,
     unranked: usize,
     figures: Vec<Figures>,

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// The split whose events are predicted, in a file that names splits.
 const VALIDATION: &str = "val";
 
-/// The share of events that is predicted, in a file that names none.
+/// The share of events that is predicted, where neither the file nor the command line says what is.
 const HELD_OUT: f64 = 0.1;
 
 /// Lines between two looks at `cancel`.
@@ -29,14 +29,26 @@ pub struct Event {
     pub item: Option<u32>,
     /// Whether it is to be predicted from what came before.
     pub predicted: bool,
+    /// The line of the file that it begins on, from 1.
+    pub line: u64,
 }
 
 /// What users did, each oldest first. Only users with something to predict are here.
 #[derive(Debug, PartialEq)]
-pub struct Interactions(pub Vec<Vec<Event>>);
+pub struct Interactions {
+    pub users: Vec<Vec<Event>>,
+    /// The share of events that is predicted; nothing where the file's column `split` says which are.
+    pub held_out: Option<f64>,
+}
 
 impl Interactions {
-    pub fn open(path: &Path, catalog: &Catalog, cancel: &Cancel) -> Result<Self, Failure> {
+    /// `held_out`: the share of the latest events to predict, whatever the column `split` says.
+    pub fn open(
+        path: &Path,
+        catalog: &Catalog,
+        held_out: Option<f64>,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
         if path
             .extension()
             .is_some_and(|end| end.eq_ignore_ascii_case("parquet"))
@@ -49,7 +61,8 @@ impl Interactions {
             path: path.into(),
             source,
         })?;
-        Self::read(file, &|id| found(catalog.item(id)), cancel).map_err(|stop| match stop {
+        let item = |id: &str| found(catalog.item(id));
+        Self::read(file, &item, held_out, cancel).map_err(|stop| match stop {
             Stop::Library(error) => error.into(),
             Stop::Input(reason) => Failure::Input(path.into(), reason),
         })
@@ -57,13 +70,14 @@ impl Interactions {
 
     /// How many events are to be predicted.
     pub fn rows(&self) -> u64 {
-        let predicted = self.0.iter().flatten().filter(|event| event.predicted);
+        let predicted = self.users.iter().flatten().filter(|event| event.predicted);
         predicted.count() as u64
     }
 
     fn read(
         file: impl Read,
         item: &dyn Fn(&str) -> oneiro::Result<Option<u32>>,
+        held_out: Option<f64>,
         cancel: &Cancel,
     ) -> Result<Self, Stop> {
         let mut reader = csv::Reader::from_reader(file);
@@ -76,7 +90,7 @@ impl Interactions {
             })
         };
         let (user, id, time) = (needed("user")?, needed("item")?, needed("time")?);
-        let split = column("split");
+        let split = column("split").filter(|_| held_out.is_none());
 
         let mut users = HashMap::new();
         let mut lines = Vec::new();
@@ -109,25 +123,31 @@ impl Interactions {
                 item,
                 time,
                 predicted,
+                line,
             });
             if lines.len() % STRETCH == 0 && cancel.is_requested() {
                 return Err(Error::Cancelled.into());
             }
         }
-        Self::sorted(lines, users.len())
+        let held_out = match split {
+            Some(_) => None,
+            None => Some(held_out.unwrap_or(HELD_OUT)),
+        };
+        Self::sorted(lines, users.len(), held_out)
     }
 
-    fn sorted(mut lines: Vec<Line>, users: usize) -> Result<Self, Stop> {
+    fn sorted(mut lines: Vec<Line>, users: usize, held_out: Option<f64>) -> Result<Self, Stop> {
         // Events of one moment stay in the order of the file.
         lines.sort_by(|a, b| a.time.seconds().total_cmp(&b.time.seconds()));
         let len = lines.len();
-        let cut = (len as f64 * (1.0 - HELD_OUT)).round_ties_even() as usize;
-        let named = lines.iter().all(|line| line.predicted.is_some());
         if len == 0 {
             return Err(Stop::Input("no rows".into()));
         }
-        if !named && cut == len {
-            let reason = format!("{len} rows are too few to predict the latest tenth of them");
+        let cut = held_out.map_or(0, |share| {
+            (len as f64 * (1.0 - share)).round_ties_even() as usize
+        });
+        if let Some(share) = held_out.filter(|_| cut == 0 || cut == len) {
+            let reason = format!("{len} rows are too few to hold out a share of {share}");
             return Err(Stop::Input(reason));
         }
         let mut pasts: Vec<Vec<Event>> = vec![Vec::new(); users];
@@ -136,6 +156,7 @@ impl Interactions {
             past.push(Event {
                 item: line.item,
                 predicted: line.predicted.unwrap_or(index >= cut) && !past.is_empty(),
+                line: line.line,
             });
         }
         pasts.retain(|events| events.iter().any(|event| event.predicted));
@@ -144,7 +165,10 @@ impl Interactions {
                 "no event to predict has a user with a past: is there enough data?".into(),
             ));
         }
-        Ok(Self(pasts))
+        Ok(Self {
+            users: pasts,
+            held_out,
+        })
     }
 }
 
@@ -152,8 +176,9 @@ struct Line {
     user: usize,
     item: Option<u32>,
     time: Time,
-    /// What the column `split` says, where there is one.
+    /// What the column `split` says, where it is asked.
     predicted: Option<bool>,
+    line: u64,
 }
 
 /// A time in seconds, as it was written.
@@ -224,11 +249,16 @@ fn found(item: oneiro::Result<u32>) -> oneiro::Result<Option<u32>> {
 mod tests {
     use super::*;
 
-    /// Items are their own numbers; those above 99 are unknown.
     fn read(csv: &str) -> Result<Vec<Vec<(u32, bool)>>, String> {
+        read_held_out(csv, None)
+    }
+
+    /// Items are their own numbers; those above 99 are unknown.
+    fn read_held_out(csv: &str, held_out: Option<f64>) -> Result<Vec<Vec<(u32, bool)>>, String> {
         let item = |id: &str| Ok(id.parse().ok().filter(|&item: &u32| item < 100));
-        match Interactions::read(csv.as_bytes(), &item, &Cancel::new()) {
-            Ok(Interactions(users)) => Ok(users
+        match Interactions::read(csv.as_bytes(), &item, held_out, &Cancel::new()) {
+            Ok(interactions) => Ok(interactions
+                .users
                 .iter()
                 .map(|events| {
                     let pair = |event: &Event| (event.item.unwrap_or(u32::MAX), event.predicted);
@@ -263,6 +293,27 @@ mod tests {
                 .unwrap_err()
                 .contains("too few")
         );
+    }
+
+    #[test]
+    fn a_share_that_is_asked_for_stands_above_the_split() {
+        let csv = "user,item,time,split\na,1,1,val\na,2,2,val\na,3,3,train\na,4,4,train\n";
+        let last = vec![(1, false), (2, false), (3, false), (4, true)];
+        assert_eq!(read_held_out(csv, Some(0.25)), Ok(vec![last]));
+        for share in [0.1, 0.9] {
+            let reason = read_held_out(csv, Some(share)).unwrap_err();
+            let expected = format!("4 rows are too few to hold out a share of {share}");
+            assert_eq!(reason, expected);
+        }
+    }
+
+    #[test]
+    fn an_event_knows_its_line() {
+        let csv = "user,item,time\na,\"1\n\",2\na,2,1\na,3,3\n";
+        let item = |id: &str| Ok(id.trim().parse().ok());
+        let read = Interactions::read(csv.as_bytes(), &item, Some(0.4), &Cancel::new()).unwrap();
+        let lines: Vec<u64> = read.users[0].iter().map(|event| event.line).collect();
+        assert_eq!((lines, read.held_out), (vec![4, 2, 5], Some(0.4)));
     }
 
     #[test]

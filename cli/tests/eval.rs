@@ -187,8 +187,8 @@ fn what_cannot_be_evaluated_is_said() {
             .contains("wrong.csv: no column `item`")
     );
     let file = write(folder.path(), &events(), true);
-    let answer = oneiro(&["eval", &tiny, &file, "--encoder", "caser"]);
-    assert!(answer.error(3).contains("`caser`"));
+    let answer = oneiro(&["eval", &tiny, &file, "--encoder", "bert4rec"]);
+    assert!(answer.error(3).contains("`bert4rec`"));
     for wrong in [
         &["--k", "0"][..],
         &["--threads", "0"],

@@ -44,9 +44,9 @@ fn a_missing_network_or_attribute_is_named() {
     let tiny = bundle("tiny");
     let recommend = |arguments: &[&str]| oneiro(&[&["recommend", &tiny], arguments].concat());
     assert!(
-        recommend(&["--by", "encoder", "--encoder", "caser"])
+        recommend(&["--by", "encoder", "--encoder", "bert4rec"])
             .error(3)
-            .contains("`caser`")
+            .contains("`bert4rec`")
     );
     assert!(
         recommend(&["--tag", "mood=Gloomy"])

@@ -1,21 +1,18 @@
-//! The command ranks as PyTorch does: 100 histories, their best 20 items and scores.
+//! The command ranks as PyTorch does: a hundred histories, their best items, and the rank of an item after each.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod command;
+#[path = "../../tests/golden/mod.rs"]
+mod golden;
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 
 use command::{bundle, column, oneiro};
+use golden::{Golden, TOP};
 use oneiro::Bundle;
-use safetensors::{Dtype, SafeTensors};
-
-/// Scores agree to this part of the ranking's greatest: each is a sum whose terms may cancel, and a score near 0 keeps
-/// the rounding of its terms. Items whose own scores lie closer together than this part of them may change places.
-const TOLERANCE: f64 = 1e-5;
-const TOP: usize = 20;
 
 #[test]
 fn tiny_ranks_as_pytorch_does() {
@@ -29,109 +26,74 @@ fn demo_ranks_as_pytorch_does() {
 
 fn check(name: &str) {
     let golden = Golden::read(name);
-    assert_eq!(golden.histories.len(), 100);
     let folder = bundle(name);
-    let catalog = Bundle::open(&folder).unwrap();
-    let catalog = catalog.catalog();
-    for (row, history) in golden.histories.iter().enumerate() {
-        let ids: Vec<&str> = history
-            .iter()
-            .map(|&item| catalog.id(item).unwrap())
-            .collect();
-        let mut arguments = vec![
-            "recommend",
-            &folder,
-            "--by",
-            "encoder",
-            "-k",
-            "20",
-            "--json",
-        ];
-        arguments.extend(ids.iter().flat_map(|id| ["--seen", id]));
-        let report = oneiro(&arguments).json();
-
-        let items: Vec<u64> = column(&report, "item")
-            .iter()
-            .map(|item| item.as_u64().unwrap())
-            .collect();
-        let scores: Vec<f64> = column(&report, "score")
-            .iter()
-            .map(|score| score.as_f64().unwrap())
-            .collect();
-        let (expected, expected_scores) = (&golden.items[row], &golden.scores[row]);
-        let distinct: BTreeSet<&u64> = items.iter().collect();
-        assert_eq!(
-            (items.len(), distinct.len()),
-            (TOP, TOP),
-            "{name} history {row}"
-        );
-        let scale = expected_scores
-            .iter()
-            .fold(0.0, |scale: f64, score| scale.max(score.abs()));
-        for rank in 0..TOP {
-            let (found, score) = (scores[rank], expected_scores[rank]);
-            let tied =
-                |other: usize| (score - expected_scores[other]).abs() <= TOLERANCE * score.abs();
-            let may_be_here = (0..TOP).any(|other| expected[other] == items[rank] && tied(other));
-            assert!(
-                may_be_here,
-                "{name} history {row}: {items:?}, PyTorch {expected:?}"
-            );
-            let is_close = (found - score).abs() <= TOLERANCE * scale;
-            assert!(
-                is_close,
-                "{name} history {row} rank {rank}: {found}, PyTorch {score}"
-            );
+    let bundle = Bundle::open(&folder).unwrap();
+    let id = |&item: &u32| bundle.catalog().id(item).unwrap();
+    for (encoder, expected) in &golden.answers {
+        for (history, expected) in golden.histories.iter().zip(expected) {
+            let mut arguments = vec![
+                "recommend",
+                &folder,
+                "--by",
+                "encoder",
+                "--encoder",
+                encoder,
+            ];
+            arguments.extend(["-k", "20", "--json"]);
+            arguments.extend(history.iter().flat_map(|item| ["--seen", id(item)]));
+            let report = oneiro(&arguments).json();
+            let items = column(&report, "item").into_iter();
+            let items: Vec<u32> = items.map(|item| item.as_u64().unwrap() as u32).collect();
+            let scores = column(&report, "score").into_iter();
+            let scores: Vec<f32> = scores.map(|score| score.as_f64().unwrap() as f32).collect();
+            assert_eq!(scores.len(), TOP);
+            expected.check(&items, &scores, &format!("by {encoder} after {history:?}"));
         }
     }
 }
 
-struct Golden {
-    histories: Vec<Vec<u32>>,
-    items: Vec<Vec<u64>>,
-    scores: Vec<Vec<f64>>,
-}
-
-impl Golden {
-    fn read(name: &str) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("../tests/golden/{name}.safetensors"));
-        let bytes = fs::read(file).unwrap();
-        let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let lengths = integers(&tensors, "lengths").concat();
-        let mut histories: Vec<Vec<u32>> = Vec::new();
-        for (row, length) in integers(&tensors, "histories").iter().zip(lengths) {
-            let seen = &row[..usize::try_from(length).unwrap()];
-            histories.push(
-                seen.iter()
-                    .map(|&item| u32::try_from(item).unwrap())
-                    .collect(),
-            );
+/// Each history is a user whose last event, the only one of the split `val`, is the target.
+#[test]
+fn eval_gives_every_target_the_rank_that_pytorch_gives_it() {
+    let working = tempfile::tempdir().unwrap();
+    let path = |name: &str| working.path().join(name).to_str().unwrap().to_owned();
+    for name in ["tiny", "demo"] {
+        let golden = Golden::read(name);
+        let folder = bundle(name);
+        let bundle = Bundle::open(&folder).unwrap();
+        let mut csv = String::from("user,item,time,split\n");
+        let mut rows = HashMap::new();
+        let mut line = 1;
+        for (row, history) in golden.histories.iter().enumerate() {
+            let events = history.iter().chain([&golden.targets[row]]);
+            for (time, &item) in events.enumerate() {
+                let split = if time < history.len() { "train" } else { "val" };
+                let id = bundle.catalog().id(item).unwrap();
+                writeln!(csv, "{row},{id},{time},{split}").unwrap();
+                line += 1;
+            }
+            rows.insert(line, row);
         }
-        let floats = tensors.tensor("top_scores").unwrap();
-        assert_eq!(
-            (floats.dtype(), floats.shape()),
-            (Dtype::F32, &[histories.len(), TOP][..])
-        );
-        let score = |bytes: &[u8]| f64::from(f32::from_le_bytes(bytes.try_into().unwrap()));
-        let scores: Vec<f64> = floats.data().chunks_exact(4).map(score).collect();
-        Self {
-            histories,
-            items: integers(&tensors, "top_items"),
-            scores: scores.chunks_exact(TOP).map(<[f64]>::to_vec).collect(),
+        fs::write(path("events.csv"), csv).unwrap();
+        for (encoder, expected) in &golden.answers {
+            let files = [path("events.csv"), path("ranks.csv")];
+            let arguments = ["eval", &folder, &files[0], "--ranks", &files[1]];
+            let rest = ["--by", "encoder", "--encoder", encoder, "--json"];
+            let report = oneiro(&[&arguments[..], &rest].concat()).json();
+            // A user without a past is not asked about.
+            assert_eq!(report["n"], golden.histories.len() - 1);
+            let found = fs::read_to_string(&files[1]).unwrap();
+            let mut found = found.lines();
+            assert_eq!(found.next(), Some("line,rank"));
+            let mut count = 0;
+            for pair in found {
+                let (line, rank) = pair.split_once(',').unwrap();
+                let row = rows[&line.parse().unwrap()];
+                let what = format!("{name}, {encoder}, row {row}");
+                assert_eq!(rank.parse().ok(), expected[row].rank, "{what}");
+                count += 1;
+            }
+            assert_eq!(report["n"], count);
         }
     }
-}
-
-/// A tensor of whole numbers, row by row.
-fn integers(tensors: &SafeTensors, name: &str) -> Vec<Vec<u64>> {
-    let tensor = tensors.tensor(name).unwrap();
-    let wide = |bytes: &[u8]| u64::try_from(i64::from_le_bytes(bytes.try_into().unwrap())).unwrap();
-    let narrow = |bytes: &[u8]| u64::from(u32::from_le_bytes(bytes.try_into().unwrap()));
-    let numbers: Vec<u64> = match tensor.dtype() {
-        Dtype::I64 => tensor.data().chunks_exact(8).map(wide).collect(),
-        _ => tensor.data().chunks_exact(4).map(narrow).collect(),
-    };
-    let width = tensor.shape().last().copied().unwrap();
-    numbers.chunks_exact(width).map(<[u64]>::to_vec).collect()
 }
