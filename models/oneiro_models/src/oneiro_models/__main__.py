@@ -63,8 +63,12 @@ def parser() -> argparse.ArgumentParser:
     evaluate = command("evaluate", run_evaluate, "compare a run or a bundle with the baselines", data=True)
     evaluate.add_argument("subject", type=Path, help="folder of a run or of a bundle")
 
+    agree = command("agree", run_agree, "compare `oneiro eval` with PyTorch, rank by rank, and measure smaller item tables", data=True)
+    agree.add_argument("bundle", type=Path, help="folder of the bundle")
+    agree.add_argument("--oneiro", default="oneiro", help="the command oneiro")
+
     baselines = command("baselines", run_baselines, "evaluate popularity, Markov and ItemKNN", data=True)
-    for new in (evaluate, baselines):
+    for new in (evaluate, agree, baselines):
         new.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
         new.add_argument("--seen", choices=["exclude", "allow"], help=HELP["seen"])
         new.add_argument("--record", type=Path, help="folder that the result is kept in, for the command `results`")
@@ -89,8 +93,9 @@ def parser() -> argparse.ArgumentParser:
     recbole.add_argument("out", type=Path, help="folder of the bundle")
     recbole.add_argument("--tokens", type=Path, help="text file of item ids in RecBole's order, one a line, without its [PAD]")
 
-    events = command("events", run_events, "write the events as CSV for `oneiro eval`", data=True)
+    events = command("events", run_events, "write the validation rows as CSV for `oneiro eval`", data=True)
     events.add_argument("out", type=Path, help="a .csv file: user, item (the bundle's ids), time, split (train or val)")
+    events.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
 
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
@@ -145,6 +150,23 @@ def run_evaluate(options) -> None:
     _shown(evaluated(_data(options), options.subject, options.rows, options.seen), options.record)
 
 
+def run_agree(options) -> None:
+    from .agree import agree
+
+    found = agree(_data(options), options.bundle, options.oneiro, options.rows, options.seen)
+    for one in found:
+        print(f"{one.encoder}: {one.count} rows, {len(one.close)} ranks apart by rounding, {len(one.apart)} by more")
+        for row, expected, rank in one.close + one.apart:
+            print(f"  row {row}: {rank}, PyTorch {expected}")
+        for kind, measured in one.figures.items():
+            print(f"  {kind}: " + ", ".join(f"{name} {value:.4f}" for name, value in measured.items()))
+        if options.record:
+            print(f"  kept in {one.save(options.record)}")
+    problems = [problem for one in found if (problem := one.problem())]
+    if problems:
+        raise Problem("; ".join(problems))
+
+
 def run_baselines(options) -> None:
     from .compare import evaluated
 
@@ -192,7 +214,7 @@ def run_convert_recbole(options) -> None:
 def run_events(options) -> None:
     from .data import write_events
 
-    write_events(_data(options), options.out)
+    write_events(_data(options), options.out, options.rows)
     print(f"wrote {options.out}")
 
 

@@ -47,10 +47,10 @@ def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen
     if not about.get("epoch") and seen != data.seen:
         command += f" --seen {seen}"
     found = compare(data, trained, seen, chosen)
-    return Result(data.name, chosen, len(data.validation_rows(chosen)), seen, _making(subject) + command, found, **about)
+    return Result(data.name, chosen, len(data.validation_rows(chosen)), seen, making(subject) + command, found, **about)
 
 
-def _making(subject: Path | None) -> str:
+def making(subject: Path | None) -> str:
     """How a bundle came about, by its own word, to stand before another command."""
     if subject is None or not (subject / "manifest.json").exists():
         return ""

@@ -13,7 +13,7 @@ SUFFIX = ".result.json"
 
 HEAD = (
     "# Results\n\n"
-    "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train` and `evaluate --record` left in RUNS; "
+    "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train`, `evaluate --record` and `agree --record` left in RUNS; "
     "never by hand.\n\n"
     "Every item is ranked, those of the history left out or ranked too, as each heading says; ties count against the method. "
     "A figure is the mean over the rows ± its standard error. Baselines are computed anew on all rows beside every network. "
@@ -45,14 +45,19 @@ class Result:
 
     def file(self) -> str:
         """A file name that another evaluation of the same subject on the same rows has too."""
-        parts = [self.data_set, self.rows, self.seen, self.subject or "baselines", f"seed {self.seed}" if self.seed else ""]
-        return "--".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part) + SUFFIX
+        seed = f"seed {self.seed}" if self.seed else ""
+        return file_name(self.data_set, self.rows, self.seen, self.subject or "baselines", seed) + SUFFIX
 
     def save(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.file()
         path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
+
+
+def file_name(*parts: str) -> str:
+    """What a record is called, without its suffix."""
+    return "--".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part)
 
 
 def load(path: Path) -> Result:
@@ -140,9 +145,14 @@ def _agree(group: list[Result]) -> None:
 
 
 def write(runs: Path, out: Path) -> int:
-    """Writes the page of all results under a folder; how many there were."""
-    paths = sorted(runs.rglob(f"*{SUFFIX}"))
-    if not paths:
+    """Writes the page of all results and agreements under a folder; how many there were."""
+    from . import agree
+
+    found, agreements = (sorted(runs.rglob(f"*{suffix}")) for suffix in (SUFFIX, agree.SUFFIX))
+    if not found:
         raise Problem(f"{runs} holds no results: make some with `train` or `evaluate --record {runs}`")
-    out.write_text(page(map(load, paths)), encoding="utf-8")
-    return len(paths)
+    text = page(map(load, found))
+    if agreements:
+        text += "\n" + agree.section([agree.load(path) for path in agreements])
+    out.write_text(text, encoding="utf-8")
+    return len(found) + len(agreements)
