@@ -14,6 +14,7 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::checks::room;
 use super::error::{ONEIRO_OK, oneiro_error, oneiro_status};
 use crate::error::{Error, Result};
 
@@ -79,6 +80,40 @@ pub(super) unsafe fn on_mut<H: Handle>(
     };
     // SAFETY: the caller's promise.
     unsafe { boundary(out_error, body) }
+}
+
+/// Inside of a body: gives another one what all these handles hold, to change.
+///
+/// # Safety
+/// Each of `handles` is null or valid, and no other call on it is running.
+pub(super) unsafe fn on_all<H: Handle, T>(
+    handles: &[*mut H],
+    parameter: &'static str,
+    body: impl FnOnce(Vec<&mut H::Inner>) -> Result<T>,
+) -> Result<T> {
+    let mut order = room(handles.len(), parameter)?;
+    order.extend(handles.iter().copied().zip(0..));
+    order.sort_unstable();
+    let entry =
+        |index: usize, fault: &str| Error::argument(parameter, format!("entry {index} {fault}"));
+    if let Some((_, index)) = order.first().filter(|(first, _)| first.is_null()) {
+        return Err(entry(*index, "is NULL"));
+    }
+    if let Some(pair) = order.array_windows().find(|[(a, _), (b, _)]| a == b) {
+        let [(_, first), (_, again)] = *pair;
+        return Err(entry(again, &format!("is entry {first} again")));
+    }
+    let mut values = room(handles.len(), parameter)?;
+    let mut guards = room(handles.len(), parameter)?;
+    for &handle in handles {
+        // SAFETY: the caller's promise; none is null, and each is there once.
+        let Guarded { value, panicked } = unsafe { &mut *handle }.guarded_mut();
+        guards.push(Guard::enter(panicked)?);
+        values.push(value);
+    }
+    let outcome = body(values);
+    guards.into_iter().for_each(Guard::leave);
+    outcome
 }
 
 /// Reads from a handle; `otherwise` stands for NULL, for nothing to read, and for a handle that may only be freed.

@@ -114,6 +114,17 @@ impl<T> Out<T> {
         Ok(Self(pointer))
     }
 
+    /// Puts several results, one after the other.
+    ///
+    /// # Safety
+    /// So many may be written from the pointer.
+    pub(super) unsafe fn put_all(self, values: Vec<T>) {
+        for (index, value) in values.into_iter().enumerate() {
+            // SAFETY: not null; the rest is the caller's promise.
+            unsafe { self.0.add(index).write_unaligned(value) }
+        }
+    }
+
     pub(super) fn put(self, value: T) {
         // SAFETY: not null, and may be written: promised to `new`. What stood there is the host's, not ours to drop.
         unsafe { self.0.write_unaligned(value) }

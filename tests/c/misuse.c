@@ -245,6 +245,37 @@ static void counts_and_items(void) {
   oneiro_ranking_free(ranking);
 }
 
+static void batches(void) {
+  oneiro_engine *other = NULL;
+  oneiro_recommender *second = NULL, *stranger = NULL;
+  oneiro_ranking *none[3] = {NULL, NULL, NULL};
+  SUCCEEDS(oneiro_engine_open(TINY, NULL, &other, e));
+  SUCCEEDS(oneiro_recommender_new(other, &stranger, e));
+  SUCCEEDS(oneiro_recommender_new(engine, &second, e));
+  oneiro_recommender *users[] = {user, second, user};
+  oneiro_recommender *gap[] = {user, NULL};
+  oneiro_recommender *mixed[] = {user, stranger};
+#define BATCH(words, engine_, users_, user_count, count, out) \
+  FAILS(BAD, words, oneiro_engine_recommend_batch(engine_, users_, user_count, count, NULL, NULL, out, e)); \
+  FAILS(BAD, words, oneiro_engine_retrieve_batch(engine_, users_, user_count, 1, count, NULL, NULL, out, e))
+  BATCH("engine", NULL, users, 2, 1, none);
+  BATCH("users", engine, NULL, 2, 1, none);
+  BATCH("users", engine, users, SIZE_MAX, 1, none);
+  BATCH("is empty", engine, users, 0, 1, none);
+  BATCH("is empty", engine, NULL, 0, 1, none);
+  BATCH("entry 1 is NULL", engine, gap, 2, 1, none);
+  BATCH("entry 2 is entry 0 again", engine, users, 3, 1, none);
+  BATCH("entry 1 is a user of another engine", engine, mixed, 2, 1, none);
+  BATCH("entry 0 is a user of another engine", other, users, 2, 1, none);
+  BATCH("count", engine, users, 2, 0, none);
+  BATCH("out", engine, users, 2, 1, NULL);
+  FAILS(BAD, "by", oneiro_engine_retrieve_batch(engine, users, 2, 3, 1, NULL, NULL, none, e));
+  CHECK(none[0] == NULL && none[1] == NULL && none[2] == NULL);
+  oneiro_recommender_free(second);
+  oneiro_recommender_free(stranger);
+  oneiro_engine_free(other);
+}
+
 static void bundles_that_are_not_there(void) {
   FAILS(ONEIRO_IO, "no-such-bundle", oneiro_bundle_open("no-such-bundle", &no_bundle, e));
   FAILS(ONEIRO_IO, "no-such-bundle", oneiro_engine_open("no-such-bundle", NULL, &no_engine, e));
@@ -270,6 +301,8 @@ static void cancelled_before(void) {
   CHECK(oneiro_cancel_is_requested(cancel));
   FAILS(ONEIRO_CANCELLED, "cancelled", oneiro_recommender_recommend(user, 1, NULL, &options, &no_ranking, e));
   FAILS(ONEIRO_CANCELLED, "cancelled", oneiro_recommender_retrieve(user, 1, 1, NULL, &options, &no_ranking, e));
+  FAILS(ONEIRO_CANCELLED, "cancelled",
+        oneiro_engine_recommend_batch(engine, &user, 1, 1, NULL, &options, &no_ranking, e));
   FAILS(ONEIRO_CANCELLED, "cancelled", oneiro_recommender_similar(user, 0, 1, NULL, &options, &no_ranking, e));
   SUCCEEDS(oneiro_recommender_observe_items(user, &(uint32_t){1}, 1, e)); /* no state is kept for this history */
   FAILS(ONEIRO_CANCELLED, "cancelled", oneiro_recommender_state(user, &options, &no_point, e));
@@ -329,6 +362,7 @@ int main(void) {
   bad_text();
   unknown_names();
   counts_and_items();
+  batches();
   bundles_that_are_not_there();
   cancelled_before();
   any_order();

@@ -96,6 +96,7 @@ static void use_bundle(void) {
   graph.name = "encoder";
   graph.threads = 2;
   graph.prepack = ONEIRO_PREPACK_OFF;
+  graph.replicas = 2;
   options.graphs = &graph;
   options.graph_count = 1;
   SUCCEEDS(oneiro_engine_open_bundle(bundle, &options, &engine, e));
@@ -224,6 +225,37 @@ static void use_rankings(oneiro_recommender *user) {
   check_ranking(ranking, 10, ONEIRO_ORIGIN_POPULARITY);
 }
 
+/* Three users at once get what each gets alone: a history, none, and one that is only a cold item. */
+static void use_batches(const oneiro_engine *engine) {
+  enum { USERS = 3 };
+  const uint32_t items[USERS][2] = {{3, 20}, {0, 0}, {15, 15}};
+  const size_t counts[USERS] = {2, 0, 1};
+  const int32_t origins[USERS] = {ONEIRO_ORIGIN_ENCODER, ONEIRO_ORIGIN_POPULARITY, ONEIRO_ORIGIN_POPULARITY};
+  oneiro_recommender *users[USERS] = {NULL, NULL, NULL};
+  oneiro_ranking *rankings[USERS] = {NULL, NULL, NULL};
+  for (int i = 0; i < USERS; i++) {
+    SUCCEEDS(oneiro_recommender_new(engine, &users[i], e));
+    SUCCEEDS(oneiro_recommender_observe_items(users[i], items[i], counts[i], e));
+  }
+  SUCCEEDS(oneiro_engine_recommend_batch(engine, users, USERS, 5, NULL, NULL, rankings, e));
+  for (int i = 0; i < USERS; i++) {
+    oneiro_ranking *alone = NULL;
+    SUCCEEDS(oneiro_recommender_recommend(users[i], 5, NULL, NULL, &alone, e));
+    CHECK(memcmp(oneiro_ranking_items(rankings[i]), oneiro_ranking_items(alone), 5 * sizeof(uint32_t)) == 0);
+    CHECK(memcmp(oneiro_ranking_scores(rankings[i]), oneiro_ranking_scores(alone), 5 * sizeof(float)) == 0);
+    check_ranking(rankings[i], 5, origins[i]);
+    check_ranking(alone, 5, origins[i]);
+  }
+  SUCCEEDS(oneiro_engine_retrieve_batch(engine, users, USERS, ONEIRO_BY_ENCODER, 40, NULL, NULL, rankings, e));
+  CHECK(!contains(rankings[0], 20) && contains(rankings[1], 20));
+  check_ranking(rankings[0], 36, ONEIRO_ORIGIN_ENCODER); /* 40 less 2 seen and 2 cold */
+  check_ranking(rankings[1], 38, ONEIRO_ORIGIN_ENCODER);
+  check_ranking(rankings[2], 38, ONEIRO_ORIGIN_ENCODER);
+  for (int i = 0; i < USERS; i++) {
+    oneiro_recommender_free(users[i]);
+  }
+}
+
 /* The items that `filter` leaves, by popularity for a user who has seen item 33. */
 static oneiro_ranking *left_by(oneiro_recommender *user, const oneiro_filter *filter) {
   oneiro_ranking *ranking = NULL;
@@ -313,6 +345,7 @@ int main(void) {
   use_history(user);
   use_rankings(user);
   use_filters(user);
+  use_batches(engine);
   oneiro_recommender_free(user);
   oneiro_engine_free(engine);
   use_bundle();
