@@ -108,7 +108,14 @@ pub(super) unsafe fn on_all<H: Handle, T>(
     for &handle in handles {
         // SAFETY: the caller's promise; none is null, and each is there once.
         let Guarded { value, panicked } = unsafe { &mut *handle }.guarded_mut();
-        guards.push(Guard::enter(panicked)?);
+        match Guard::enter(panicked) {
+            Ok(guard) => guards.push(guard),
+            Err(error) => {
+                // Nothing has happened to the others.
+                guards.into_iter().for_each(Guard::leave);
+                return Err(error);
+            }
+        }
         values.push(value);
     }
     let outcome = body(values);

@@ -85,6 +85,27 @@ fn an_ordinary_error_leaves_the_handle_usable() {
 }
 
 #[test]
+fn a_broken_handle_among_many_spoils_none_of_the_others() {
+    let handles: [*mut counter; 3] = [hand_out(1), hand_out(2), hand_out(3)];
+    // SAFETY: the handles live until they are freed at the end; the slots may be written.
+    unsafe {
+        let broken = on_mut(handles[1], null_mut(), |_| panic!("half way"));
+        assert_eq!(broken, ONEIRO_INTERNAL);
+        let sum = |handles: &[*mut counter]| {
+            on_all(handles, "counters", |values| {
+                Ok(values.iter().map(|value| **value).sum::<u32>())
+            })
+        };
+        let refused = sum(&handles).unwrap_err().to_string();
+        assert!(refused.contains("may only be freed"), "{refused}");
+        assert_eq!(sum(&[handles[2], handles[0]]).unwrap(), 4);
+        let twice = sum(&[handles[2], handles[0], handles[2]]).unwrap_err();
+        assert_eq!(twice.to_string(), "`counters`: entry 2 is entry 0 again");
+        handles.into_iter().for_each(|handle| free(handle));
+    }
+}
+
+#[test]
 fn null_is_an_error_that_names_the_parameter() {
     let null: *mut counter = null_mut();
     // SAFETY: null is allowed; the slots may be written.
