@@ -58,7 +58,7 @@
  *
  *   | object                           | share between threads                       | free                         |
  *   |----------------------------------|---------------------------------------------|------------------------------|
- *   | engine, bundle                   | yes; runs of one network take turns, or as  | when no call is running on   |
+ *   | engine, bundle                   | yes; runs of one network take turns         | when no call is running on   |
  *   |                                  |                                             | it; live recommenders keep   |
  *   |                                  |                                             | what they need               |
  *   | recommender, parts               | no; may move between threads                | when no call is running on it|
@@ -141,6 +141,9 @@ extern "C" {
 
 /** Stopped by an oneiro_cancel or by a callback. */
 #define ONEIRO_CANCELLED 30
+
+/** The call's deadline struck before there was anything to give back. */
+#define ONEIRO_DEADLINE_EXCEEDED 31
 
 /** A bug of the library; the handle of that call may then only be freed. */
 #define ONEIRO_INTERNAL 99
@@ -569,11 +572,6 @@ typedef struct oneiro_graph_options {
   int32_t prepack;
   /** Must be 0; for a field to come. */
   int32_t reserved;
-  /**
-   * How many runs of the graph may go at once; 1 by default, at least 1, at most 1024. Mapped weights are shared
-   * between them, prepacked ones are copied for each.
-   */
-  size_t replicas;
 } oneiro_graph_options;
 
 /** How an engine runs its graphs. Fill it with oneiro_engine_options_init first. Yours; borrowed for the call. */
@@ -597,12 +595,6 @@ typedef struct oneiro_engine_options {
   const oneiro_graph_options *graphs;
   /** How many graphs have options of their own; 0 by default. */
   size_t graph_count;
-  /**
-   * How many runs of one graph may go at once, for every graph that `graphs` does not name: for servers, whose threads
-   * would otherwise take turns. 1 by default, at least 1, at most 1024. Mapped weights are shared between them,
-   * prepacked ones are copied for each.
-   */
-  size_t replicas;
 } oneiro_engine_options;
 
 /** Fills `options` with defaults; `size` is sizeof(oneiro_graph_options). NULL is nothing. */
@@ -830,6 +822,21 @@ oneiro_status oneiro_engine_find_item(const oneiro_engine *engine,
                                       oneiro_error **error);
 
 /**
+ * The items with some ids, in their order. All of them or, on an error, none.
+ *
+ * ids:     borrowed for the call; `count` strings.
+ * out:     yours; written on success: `count` numbers.
+ * Errors:  ONEIRO_UNKNOWN_ITEM (naming the first id that no item has), ONEIRO_BAD_BUNDLE, ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_find_items(const oneiro_engine *engine,
+                                       const char *const *ids,
+                                       size_t count,
+                                       uint32_t *out,
+                                       oneiro_error **error);
+
+/**
  * The items whose title a text means, the most popular first; none is no error. Case, accents, punctuation and
  * articles do not matter; without a year every year's title is found, and then titles that begin so.
  *
@@ -870,8 +877,11 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 /** Put there by its row's score against the row of another item. */
 #define ONEIRO_ORIGIN_SIMILAR 3
 
+/** Put there by a pin; its score is that of the ranking's way, NaN if it has none. */
+#define ONEIRO_ORIGIN_PINNED 4
+
 /**
- * Items with scores and origins, best first. Scores of one ranking can be compared with each other. Yours; free with
+ * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared with each other. Yours; free with
  * oneiro_ranking_free.
  */
 typedef struct oneiro_ranking oneiro_ranking;
@@ -892,12 +902,14 @@ ONEIRO_API size_t oneiro_ranking_len(const oneiro_ranking *ranking);
 ONEIRO_API const uint32_t *oneiro_ranking_items(const oneiro_ranking *ranking);
 
 /**
- * Their scores, never rising, never NaN, oneiro_ranking_len of them; NULL if there are none.
+ * Their scores, oneiro_ranking_len of them; NULL if there are none. Never rising and never NaN, unless an
+ * oneiro_arrangement asked for another order or for pins.
  *
  * Returns: borrowed until `ranking` is freed.
  * Threads: any number at once.
  */
-ONEIRO_API const float *oneiro_ranking_scores(const oneiro_ranking *ranking);
+ONEIRO_API
+const float *oneiro_ranking_scores(const oneiro_ranking *ranking);
 
 /**
  * What put each of them there, ONEIRO_ORIGIN_…, oneiro_ranking_len of them; NULL if there are none. Versions to come
@@ -940,8 +952,83 @@ ONEIRO_API size_t oneiro_ranking_stage_items(const oneiro_ranking *ranking, size
  */
 ONEIRO_API double oneiro_ranking_stage_ms(const oneiro_ranking *ranking, size_t index);
 
+/**
+ * The name of the last step that was done when the call's deadline struck; NULL if it did not. Filters, boosts, pins
+ * and caps hold then too, but the list may be short, and scores may have decided where likeness was to.
+ *
+ * Returns: borrowed until `ranking` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+const char *oneiro_ranking_stopped_after(const oneiro_ranking *ranking);
+
 /** Frees a ranking. NULL is nothing. */
 ONEIRO_API void oneiro_ranking_free(oneiro_ranking *ranking);
+
+/* ---- Arrangement: how the best candidates become the list that is shown ------------------------ */
+
+/**
+ * At most so many items of a kind. Fill it with oneiro_cap_init first. Yours; borrowed for the call, with all that it
+ * points to.
+ */
+typedef struct oneiro_cap {
+  /** sizeof(oneiro_cap). */
+  size_t size;
+  /** The attribute's name in the manifest. */
+  const char *attribute;
+  /** One tag, capped in its own way; NULL, for each tag or integer of the attribute, by default. */
+  const char *tag;
+  /** The largest number of items; 0, which is an error, by default. */
+  size_t most;
+} oneiro_cap;
+
+/**
+ * How the best candidates become the list of a ranking; the defaults show the best first. In this order:
+ *
+ * 1. Boosts are added to the scores of items, which then compete however low they stood.
+ * 2. Pins take their places. What the filter leaves out, or the user hides, is not pinned.
+ * 3. The best `pool` of the other items are the pool; its spread is its greatest own score less its least.
+ * 4. Scores fall by dislike_weight * spread * the largest cosine with an item that the user dislikes, if it is above 0.
+ * 5. The other places go, one after the other, to the item that no cap forbids and that has the largest
+ *    diversity * score / spread - (1 - diversity) * its largest cosine with what was chosen (maximal marginal
+ *    relevance). Where caps leave the list short, more candidates are fetched.
+ *
+ * Fill it with oneiro_arrangement_init first. Yours; borrowed for the call, with all that it points to.
+ */
+typedef struct oneiro_arrangement {
+  /** sizeof(oneiro_arrangement). */
+  size_t size;
+  /** Items whose scores are raised, or lowered. */
+  const uint32_t *boosted;
+  /** What is added to the score of each, in the unit of the scores. */
+  const float *boosts;
+  /** How many boosts there are; 0 by default. */
+  size_t boost_count;
+  /** Items that are shown at a place of their own, whatever their score, and at no other. */
+  const uint32_t *pinned;
+  /** The place of each, from 1. Beyond the count asked for a pin is not shown; in a list with fewer items it is last. */
+  const size_t *places;
+  /** How many pins there are; 0 by default. */
+  size_t pin_count;
+  /** Caps, one after the other. Pins count, and are never left out for one. */
+  const oneiro_cap *caps;
+  /** How many caps there are; 0 by default. */
+  size_t cap_count;
+  /** The space whose cosines are the likeness of items; NULL, for the manifest's `similar`, by default. */
+  const char *space;
+  /** How many of the best candidates diversity and dislikes look at, at least the count asked for; 200 by default. */
+  size_t pool;
+  /** From 1, scores only, which is the default, to 0, as different as can be: the lambda of maximal marginal relevance. */
+  float diversity;
+  /** The share of the spread by which a cosine of 1 lowers a score; 1 by default, 0 for not at all. */
+  float dislike_weight;
+} oneiro_arrangement;
+
+/** Fills `cap` with defaults; `size` is sizeof(oneiro_cap). NULL is nothing. */
+ONEIRO_API void oneiro_cap_init(oneiro_cap *cap, size_t size);
+
+/** Fills `arrangement` with defaults; `size` is sizeof(oneiro_arrangement). NULL is nothing. */
+ONEIRO_API void oneiro_arrangement_init(oneiro_arrangement *arrangement, size_t size);
 
 /* ---- Filter and call options ------------------------------------------------------------------- */
 
@@ -1024,6 +1111,17 @@ typedef struct oneiro_call_options {
   const char *encoder;
   /** Threads that share the scan over the catalog; 1 by default, at least 1. The result does not depend on it. */
   size_t threads;
+  /**
+   * How the best candidates become the list; NULL, for the best first, by default. Functions that make no ranking do
+   * not look at it.
+   */
+  const oneiro_arrangement *arrangement;
+  /**
+   * How long the call may take, in milliseconds from its start; ONEIRO_NO_VALUE, for ever, by default. It stops a
+   * running network and a scan too. A call that has candidates then makes the list that it can make of them at once
+   * (see oneiro_ranking_stopped_after); any other fails with ONEIRO_DEADLINE_EXCEEDED.
+   */
+  int64_t deadline_ms;
 } oneiro_call_options;
 
 /** Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing. */
@@ -1207,7 +1305,88 @@ ONEIRO_API const char *oneiro_history_kind(const oneiro_history *history, size_t
 /** Frees a history. NULL is nothing. */
 ONEIRO_API void oneiro_history_free(oneiro_history *history);
 
-/* ---- Recommend, retrieve, similar; one user or many -------------------------------------------- */
+/* ---- Recommender: what one user never wants to see --------------------------------------------- */
+
+/**
+ * Never shows these items to this user again; says nothing about taste. All of them or, on an error, none; again is no
+ * error.
+ *
+ * items:   borrowed for the call; `count` numbers.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_hide(oneiro_recommender *recommender,
+                                      const uint32_t *items,
+                                      size_t count,
+                                      oneiro_error **error);
+
+/**
+ * Takes oneiro_recommender_hide back; items that are not hidden are passed over.
+ *
+ * items:   borrowed for the call; `count` numbers.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_unhide(oneiro_recommender *recommender,
+                                        const uint32_t *items,
+                                        size_t count,
+                                        oneiro_error **error);
+
+/**
+ * The hidden items, rising.
+ *
+ * out:     yours; free with oneiro_items_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender, or beside others that do not change it.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_hidden(const oneiro_recommender *recommender,
+                                        oneiro_items **out,
+                                        oneiro_error **error);
+
+/**
+ * Hides these items, leaves them out of the history that encoders see, and lowers what is like them, as
+ * `dislike_weight` of oneiro_arrangement says. All of them or, on an error, none; again is no error. A bundle without
+ * a space for similar items (and a call that names none) knows no likeness: nothing is lowered.
+ *
+ * items:   borrowed for the call; `count` numbers.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_dislike(oneiro_recommender *recommender,
+                                         const uint32_t *items,
+                                         size_t count,
+                                         oneiro_error **error);
+
+/**
+ * Takes oneiro_recommender_dislike back; items that are not disliked are passed over.
+ *
+ * items:   borrowed for the call; `count` numbers.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_undislike(oneiro_recommender *recommender,
+                                           const uint32_t *items,
+                                           size_t count,
+                                           oneiro_error **error);
+
+/**
+ * The disliked items, rising.
+ *
+ * out:     yours; free with oneiro_items_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender, or beside others that do not change it.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
+                                          oneiro_items **out,
+                                          oneiro_error **error);
+
+/* ---- Recommend, retrieve, similar -------------------------------------------------------------- */
 
 /** The items with the highest counts in the training data; needs no history. */
 #define ONEIRO_BY_POPULARITY 1
@@ -1216,14 +1395,15 @@ ONEIRO_API void oneiro_history_free(oneiro_history *history);
 #define ONEIRO_BY_ENCODER 2
 
 /**
- * The `count` best items by the bundle's recipe; fewer if the filter leaves fewer. Where there is nothing to go by,
+ * The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is nothing to go by,
  * the recipe's way for cold users is taken, and the origins say so.
  *
  * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; free with oneiro_ranking_free.
- * Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter names a tag that the attribute does not have),
- *          ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder or attribute), ONEIRO_CANCELLED, ONEIRO_RUNTIME.
+ * Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter or the arrangement names a tag that the attribute does not
+ *          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, attribute or
+ *          space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
  * Threads: alone on this recommender.
  */
 ONEIRO_API
@@ -1253,54 +1433,6 @@ oneiro_status oneiro_recommender_retrieve(oneiro_recommender *recommender,
                                           oneiro_error **error);
 
 /**
- * The `count` best items of each of many users by the bundle's recipe: what oneiro_recommender_recommend gives them one
- * by one, in less time, for their histories share runs of the network and one pass over the rows. A score may differ
- * from that of the user alone by 1e-5 of the largest; states that users have already are used, and new ones kept. The
- * time of a step is that of all users who took it.
- *
- * users:   borrowed for the call; `user_count` recommenders of this engine, each once.
- * filter:  borrowed for the call; NULL takes the bundle's default for seen items. It holds for every user.
- * options: borrowed for the call; NULL for defaults.
- * out:     room for `user_count` rankings, in the order of the users; each yours, free with oneiro_ranking_free. All are
- *          written or, on an error, none.
- * Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also if there are no users, one of another engine,
- *          or one twice.
- * Threads: any number at once on one engine; alone on each of these recommenders.
- */
-ONEIRO_API
-oneiro_status oneiro_engine_recommend_batch(const oneiro_engine *engine,
-                                            oneiro_recommender *const *users,
-                                            size_t user_count,
-                                            size_t count,
-                                            const oneiro_filter *filter,
-                                            const oneiro_call_options *options,
-                                            oneiro_ranking **out,
-                                            oneiro_error **error);
-
-/**
- * The `count` best items of each of many users in one way, ONEIRO_BY_…: what oneiro_recommender_retrieve gives them one
- * by one, as oneiro_engine_recommend_batch does.
- *
- * users:   borrowed for the call; `user_count` recommenders of this engine, each once.
- * filter:  borrowed for the call; NULL takes the bundle's default for seen items. It holds for every user.
- * options: borrowed for the call; NULL for defaults.
- * out:     room for `user_count` rankings, in the order of the users; each yours, free with oneiro_ranking_free. All are
- *          written or, on an error, none.
- * Errors:  as oneiro_engine_recommend_batch; ONEIRO_INVALID_ARGUMENT also for an unknown `by`.
- * Threads: any number at once on one engine; alone on each of these recommenders.
- */
-ONEIRO_API
-oneiro_status oneiro_engine_retrieve_batch(const oneiro_engine *engine,
-                                           oneiro_recommender *const *users,
-                                           size_t user_count,
-                                           int32_t by,
-                                           size_t count,
-                                           const oneiro_filter *filter,
-                                           const oneiro_call_options *options,
-                                           oneiro_ranking **out,
-                                           oneiro_error **error);
-
-/**
  * The `count` items most like `item`, which is not among them.
  *
  * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
@@ -1320,17 +1452,69 @@ oneiro_status oneiro_recommender_similar(const oneiro_recommender *recommender,
                                          oneiro_error **error);
 
 /**
- * The encoder's state after the history: computed once, then kept until the history changes.
+ * The encoder's state after the history, less what is disliked: computed once, then kept until either changes.
  *
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; free with oneiro_point_free.
- * Errors:  ONEIRO_UNSUPPORTED (no such encoder), ONEIRO_CANCELLED, ONEIRO_RUNTIME, ONEIRO_INVALID_ARGUMENT.
+ * Errors:  ONEIRO_UNSUPPORTED (no such encoder), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME,
+ *          ONEIRO_INVALID_ARGUMENT.
  * Threads: alone on this recommender.
  */
 ONEIRO_API
 oneiro_status oneiro_recommender_state(oneiro_recommender *recommender,
                                        const oneiro_call_options *options,
                                        oneiro_point **out,
+                                       oneiro_error **error);
+
+/* ---- Rank and score: items of the caller's own ------------------------------------------------- */
+
+/** Candidates are judged by their counts in the training data; needs no history. */
+#define ONEIRO_JUDGE_POPULARITY 1
+
+/** Candidates are judged by their rows against the state of a sequence encoder. */
+#define ONEIRO_JUDGE_ENCODER 2
+
+/**
+ * The `count` best of some candidates by one judge, ONEIRO_JUDGE_…; fewer if the filter leaves fewer or some never
+ * rank. No other item comes. Seen items are candidates like any other only if the filter, or the bundle, lets them be.
+ *
+ * candidates: borrowed for the call; `candidate_count` numbers, none twice: of a ranking, or your own.
+ * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_ranking_free.
+ * Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge` and for a candidate
+ *          that comes twice.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_rank(oneiro_recommender *recommender,
+                                      int32_t judge,
+                                      const uint32_t *candidates,
+                                      size_t candidate_count,
+                                      size_t count,
+                                      const oneiro_filter *filter,
+                                      const oneiro_call_options *options,
+                                      oneiro_ranking **out,
+                                      oneiro_error **error);
+
+/**
+ * The scores of some items by one judge, ONEIRO_JUDGE_…, in their order: NaN for one that never ranks. Neither filters
+ * nor an arrangement have a part in it.
+ *
+ * items:   borrowed for the call; `count` numbers.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; written on success: `count` scores.
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such encoder),
+ *          ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_score(oneiro_recommender *recommender,
+                                       int32_t judge,
+                                       const uint32_t *items,
+                                       size_t count,
+                                       const oneiro_call_options *options,
+                                       float *out,
                                        oneiro_error **error);
 
 #ifdef __cplusplus

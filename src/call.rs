@@ -2,6 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
 
 /// What a single call may be told beside its arguments.
@@ -14,6 +18,14 @@ pub struct CallOptions {
     pub threads: usize,
     /// The encoder of ways that use one; the recipe's by default.
     pub encoder: Option<String>,
+    /// How the best candidates become the list of a ranking; the best first by default.
+    pub arrangement: Arrangement,
+    /// How long the call may take, from its start; for ever by default. It stops a running graph and a scan too.
+    ///
+    /// A call that has candidates when it strikes gives back the list that it can make of them at once, and
+    /// [`Ranking::stopped_after`](crate::Ranking::stopped_after) says what was done; any other call fails with
+    /// [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded).
+    pub deadline: Option<Duration>,
 }
 
 impl Default for CallOptions {
@@ -22,6 +34,22 @@ impl Default for CallOptions {
             cancel: Cancel::new(),
             threads: 1,
             encoder: None,
+            arrangement: Arrangement::default(),
+            deadline: None,
+        }
+    }
+}
+
+impl CallOptions {
+    /// The options of a call that starts now: the clock of its deadline runs, as a part of `cancel`.
+    pub(crate) fn started(&self) -> Cow<'_, Self> {
+        match self.deadline {
+            None => Cow::Borrowed(self),
+            Some(time) => Cow::Owned(Self {
+                cancel: self.cancel.within(time),
+                deadline: None,
+                ..self.clone()
+            }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Stopping a call from another thread.
+//! Stopping a call: from another thread, or when its time is up.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -23,10 +26,14 @@ use crate::error::{Error, Result};
 /// assert!(cancel.is_requested());
 /// ```
 #[derive(Clone, Default)]
-pub struct Cancel(Arc<Inner>);
+pub struct Cancel {
+    request: Arc<Request>,
+    /// When the call that holds this clone ends by itself.
+    deadline: Option<Instant>,
+}
 
 #[derive(Default)]
-struct Inner {
+struct Request {
     requested: AtomicBool,
     running: Mutex<Running>,
 }
@@ -46,8 +53,8 @@ impl Cancel {
 
     /// Asks every call that was given this object to stop, now and later. Never blocks for long.
     pub fn request(&self) {
-        self.0.requested.store(true, Ordering::SeqCst);
-        for stop in self.0.running.lock().stops.values() {
+        self.request.requested.store(true, Ordering::SeqCst);
+        for stop in self.request.running.lock().stops.values() {
             stop();
         }
     }
@@ -55,32 +62,53 @@ impl Cancel {
     /// Whether somebody has asked.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.0.requested.load(Ordering::SeqCst)
+        self.request.requested.load(Ordering::SeqCst)
     }
 
-    /// [`Error::Cancelled`] if somebody has asked.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.is_requested() {
-            Err(Error::Cancelled)
-        } else {
-            Ok(())
+    /// The same request, for a call that also ends by itself after `time` from now. A time beyond what the clock can
+    /// hold is none.
+    pub(crate) fn within(&self, time: Duration) -> Self {
+        Self {
+            request: Arc::clone(&self.request),
+            deadline: Instant::now().checked_add(time),
         }
     }
 
-    /// Runs `body`, with `stop` called (from the requesting thread) if somebody asks meanwhile.
+    /// [`Error::Cancelled`] if somebody has asked, [`Error::DeadlineExceeded`] if the time is up.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_requested() {
+            return Err(Error::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(Error::DeadlineExceeded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs `body`, with `stop` called (from another thread) if somebody asks meanwhile or the time is up.
     pub(crate) fn during<T>(
         &self,
-        stop: impl Fn() + Send + 'static,
+        stop: impl Fn() + Clone + Send + 'static,
         body: impl FnOnce() -> T,
     ) -> T {
-        struct Registered<'a>(&'a Inner, u64);
+        match self.deadline {
+            None => self.unless_requested(stop, body),
+            Some(deadline) => {
+                let timed = stop.clone();
+                until(deadline, timed, || self.unless_requested(stop, body))
+            }
+        }
+    }
+
+    fn unless_requested<T>(&self, stop: impl Fn() + Send + 'static, body: impl FnOnce() -> T) -> T {
+        struct Registered<'a>(&'a Request, u64);
         impl Drop for Registered<'_> {
             fn drop(&mut self) {
                 self.0.running.lock().stops.remove(&self.1);
             }
         }
         let key = {
-            let mut running = self.0.running.lock();
+            let mut running = self.request.running.lock();
             // Seen under the lock: a request either finds `stop` in the map or is noticed here.
             if self.is_requested() {
                 stop();
@@ -90,13 +118,71 @@ impl Cancel {
             running.stops.insert(key, Box::new(stop));
             key
         };
-        let _registered = Registered(&self.0, key);
+        let _registered = Registered(&self.request, key);
         body()
     }
+}
+
+/// Runs `body`, with `stop` called (from a thread that waits for it) if it is still running at `deadline`.
+fn until<T>(deadline: Instant, stop: impl FnOnce() + Send, body: impl FnOnce() -> T) -> T {
+    let (running, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let watch = move || {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if ended.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+                stop();
+            }
+        };
+        // On a system that grants no more threads the body runs to its end, and its caller looks at the clock then.
+        let _ = thread::Builder::new()
+            .name("oneiro-deadline".into())
+            .spawn_scoped(scope, watch);
+        // Dropped when the body ends, in whatever way; then the thread has nothing to wait for.
+        let _running = running;
+        body()
+    })
 }
 
 impl fmt::Debug for Cancel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cancel {{ requested: {} }}", self.is_requested())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_with_a_deadline_ends_by_itself_and_by_request() {
+        let cancel = Cancel::new();
+        assert!(cancel.within(Duration::from_secs(3600)).check().is_ok());
+        assert!(cancel.within(Duration::MAX).check().is_ok());
+        let late = cancel.within(Duration::ZERO);
+        assert!(matches!(late.check(), Err(Error::DeadlineExceeded)));
+        assert!(!late.is_requested() && cancel.check().is_ok());
+        cancel.request();
+        assert!(matches!(late.check(), Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn what_runs_is_stopped_at_the_deadline_and_only_then() {
+        for (time, stopped) in [
+            (Duration::from_millis(20), true),
+            (Duration::MAX / 4, false),
+        ] {
+            let cancel = Cancel::new().within(time);
+            let (stop, stops) = mpsc::channel();
+            let outcome = cancel.during(
+                move || {
+                    let _ = stop.send(());
+                },
+                || match stopped {
+                    true => stops.recv().is_ok(),
+                    false => stops.try_recv().is_ok(),
+                },
+            );
+            assert_eq!(outcome, stopped);
+        }
     }
 }

@@ -138,6 +138,9 @@ pub enum Error {
     /// The caller's [`Cancel`](crate::Cancel) stopped the call.
     #[error("cancelled")]
     Cancelled,
+    /// The call's [`deadline`](crate::CallOptions::deadline) struck before there was anything to give back.
+    #[error("the deadline struck before there was a result")]
+    DeadlineExceeded,
     /// A bug of ours.
     #[error("internal error, please report it: {reason}")]
     Internal {
@@ -173,6 +176,8 @@ pub enum ErrorCode {
     OutOfMemory = 21,
     /// Stopped by the caller.
     Cancelled = 30,
+    /// The deadline struck before there was a result.
+    DeadlineExceeded = 31,
     /// A bug of ours.
     Internal = 99,
 }
@@ -197,6 +202,7 @@ impl Error {
             Self::RuntimeNotFound { .. } | Self::Runtime { .. } => ErrorCode::Runtime,
             Self::OutOfMemory { .. } => ErrorCode::OutOfMemory,
             Self::Cancelled => ErrorCode::Cancelled,
+            Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
             Self::Internal { .. } => ErrorCode::Internal,
         }
     }

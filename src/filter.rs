@@ -213,7 +213,8 @@ impl Condition {
     }
 }
 
-fn tag_index(tags: &Tags, attribute: &str, tag: &str) -> Result<u32> {
+/// The index of a tag that the attribute has.
+pub(crate) fn tag_index(tags: &Tags, attribute: &str, tag: &str) -> Result<u32> {
     if let Some(index) = tags.index(tag)? {
         return Ok(index);
     }

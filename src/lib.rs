@@ -19,6 +19,7 @@
 //! ONNX Runtime is loaded at run time: [`runtime`] says from where. The bundle's format is described in
 //! `models/README.md`, the C header is `include/oneiro.h`.
 
+mod arrangement;
 mod bundle;
 mod call;
 mod cancel;
@@ -39,6 +40,7 @@ mod retrieve;
 )]
 pub mod capi;
 
+pub use arrangement::Arrangement;
 pub use bundle::{
     AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, Length,
     Manifest, Metric, PartEntry, Parts, Prepack, Provenance, RecipeEntry, RetrieveEntry, RowType,
@@ -53,7 +55,7 @@ pub use filter::Filter;
 pub use graph::environment as runtime;
 pub use graph::{GraphOptions, Provider};
 pub use ranking::{Origin, Ranking, Stage};
-pub use recommender::{By, Event, Recommender};
+pub use recommender::{By, Event, Judge, Recommender};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::catalog::Scored;
 
-/// Items with their scores, best first.
+/// Items with their scores, best first, or as an [`Arrangement`](crate::Arrangement) has them.
 ///
 /// Scores of one ranking can be compared with each other; scores of different origins cannot.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +16,7 @@ pub struct Ranking {
     scores: Vec<f32>,
     origins: Vec<Origin>,
     stages: Vec<Stage>,
+    stopped: bool,
 }
 
 /// What put an item into a ranking and gave it its score.
@@ -29,6 +30,8 @@ pub enum Origin {
     Encoder = 2,
     /// Its row's score against the row of another item.
     Similar = 3,
+    /// The caller, who [pinned](crate::Arrangement::pin) it; its score is that of the ranking's way, NaN if it has none.
+    Pinned = 4,
 }
 
 impl Origin {
@@ -39,6 +42,7 @@ impl Origin {
             Self::Popularity => "popularity",
             Self::Encoder => "encoder",
             Self::Similar => "similar",
+            Self::Pinned => "pinned",
         }
     }
 }
@@ -68,6 +72,22 @@ impl Ranking {
             scores: scored.iter().map(|scored| scored.score).collect(),
             origins: vec![origin; scored.len()],
             stages,
+            stopped: false,
+        }
+    }
+
+    /// A ranking of these items, in this order; `whole` unless the deadline struck after the last stage.
+    pub(crate) fn arranged(
+        entries: &[(u32, f32, Origin)],
+        stages: Vec<Stage>,
+        whole: bool,
+    ) -> Self {
+        Self {
+            items: entries.iter().map(|entry| entry.0).collect(),
+            scores: entries.iter().map(|entry| entry.1).collect(),
+            origins: entries.iter().map(|entry| entry.2).collect(),
+            stages,
+            stopped: !whole,
         }
     }
 
@@ -89,7 +109,8 @@ impl Ranking {
         &self.items
     }
 
-    /// Their scores, never rising, never NaN.
+    /// Their scores: never rising and never NaN, unless the caller's [`Arrangement`](crate::Arrangement) asked for
+    /// another order or for pins.
     #[must_use]
     pub fn scores(&self) -> &[f32] {
         &self.scores
@@ -107,6 +128,14 @@ impl Ranking {
         &self.stages
     }
 
+    /// The last stage that was done when the [deadline](crate::CallOptions::deadline) struck, if it did: filters, boosts,
+    /// pins and caps hold, but the list may be short, and scores may have decided where likeness was to.
+    #[must_use]
+    pub fn stopped_after(&self) -> Option<&str> {
+        let last = self.stages.last().filter(|_| self.stopped);
+        last.map(|stage| stage.name.as_str())
+    }
+
     /// Each item with its score and origin, best first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (u32, f32, Origin)> + '_ {
         (0..self.len()).map(|i| (self.items[i], self.scores[i], self.origins[i]))
@@ -119,5 +148,11 @@ impl Ranking {
         self.scores.truncate(count);
         self.origins.truncate(count);
         self
+    }
+}
+
+impl AsRef<[u32]> for Ranking {
+    fn as_ref(&self) -> &[u32] {
+        &self.items
     }
 }

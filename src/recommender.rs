@@ -3,18 +3,23 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod judge;
+mod opinions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::arrangement::Plan;
 use crate::bundle::RetrieveEntry;
 use crate::call::CallOptions;
-use crate::catalog::{Admission, rank_by_count};
+use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::ranking::Ranking;
-use crate::retrieve;
+use crate::retrieve::{self, Scoring};
+
+pub use judge::Judge;
 
 /// One user's history and the states computed from it. Cheap to make; one thread at a time.
 ///
@@ -31,7 +36,11 @@ use crate::retrieve;
 pub struct Recommender {
     engine: Engine,
     history: Vec<Event>,
-    /// The state per encoder after `history`; emptied when it changes.
+    /// Rising.
+    hidden: Vec<u32>,
+    /// Rising.
+    disliked: Vec<u32>,
+    /// The state per encoder after `history`, less what is disliked; emptied when either changes.
     states: BTreeMap<String, Arc<[f32]>>,
 }
 
@@ -89,6 +98,8 @@ impl Recommender {
         Self {
             engine,
             history: Vec::new(),
+            hidden: Vec::new(),
+            disliked: Vec::new(),
             states: BTreeMap::new(),
         }
     }
@@ -104,11 +115,7 @@ impl Recommender {
     /// # Errors
     /// [`Error::UnknownId`] naming the first id that no item has.
     pub fn observe(&mut self, ids: &[impl AsRef<str>]) -> Result<()> {
-        let catalog = self.engine.catalog();
-        let items = ids
-            .iter()
-            .map(|id| catalog.item(id.as_ref()))
-            .collect::<Result<Vec<u32>>>()?;
+        let items = self.engine.catalog().items(ids)?;
         self.observe_items(&items)
     }
 
@@ -197,14 +204,14 @@ impl Recommender {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
+        let options = options.started();
         check_count(count)?;
-        let (by, depth) = self.plan(count, options)?;
-        let broad = self.retrieve_with(by, depth, filter, options)?;
-        Ok(broad.top(count))
+        let (by, depth) = self.recipe(&options)?;
+        self.list(by, count, depth, filter, &options)
     }
 
-    /// The way that the recipe takes for this user, and how many items it retrieves for a ranking of `count`.
-    fn plan(&self, count: usize, options: &CallOptions) -> Result<(By, usize)> {
+    /// The way that the recipe takes for this user, and how many items it retrieves.
+    fn recipe(&self, options: &CallOptions) -> Result<(By, usize)> {
         let recipe = &self.engine.manifest().recipe;
         let [step] = recipe.steps.as_slice() else {
             return Err(Error::Internal {
@@ -214,7 +221,7 @@ impl Recommender {
         let mut way = step.retrieve;
         if way == RetrieveEntry::Encoder {
             let (_, encoder) = self.engine.encoder(options.encoder.as_deref())?;
-            if encoder.window(self.items()).is_empty() {
+            if encoder.window(self.taste()).is_empty() {
                 way = recipe.cold;
             }
         }
@@ -222,7 +229,7 @@ impl Recommender {
             RetrieveEntry::Popularity => By::Popularity,
             RetrieveEntry::Encoder => By::Encoder,
         };
-        Ok((by, count.max(step.count as usize)))
+        Ok((by, step.count as usize))
     }
 
     /// The `count` best items in one way, with default options.
@@ -233,11 +240,13 @@ impl Recommender {
         self.retrieve_with(by, count, filter, &CallOptions::default())
     }
 
-    /// The `count` best items in one way; fewer if the filter leaves fewer.
+    /// The `count` best items in one way; fewer if the filter, or the options' arrangement, leaves fewer.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `count` is 0 or the filter names what the catalog does not have,
-    /// [`Error::Unsupported`] if the bundle has no such network, [`Error::Cancelled`], [`Error::Runtime`].
+    /// [`Error::InvalidArgument`] if `count` is 0 or the filter or the arrangement names what the catalog does not have
+    /// or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the bundle has no such network, or
+    /// no space for the likeness that diversity needs; [`Error::Cancelled`], [`Error::DeadlineExceeded`],
+    /// [`Error::Runtime`].
     pub fn retrieve_with(
         &mut self,
         by: By,
@@ -245,16 +254,45 @@ impl Recommender {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
+        self.list(by, count, count, filter, &options.started())
+    }
+
+    /// The `count` best items in one way, of which at least `depth` are fetched.
+    fn list(
+        &mut self,
+        by: By,
+        count: usize,
+        depth: usize,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Ranking> {
         let engine = self.engine.clone();
-        let mut rankings = engine.retrieve_for(&mut [self], by, count, filter, options)?;
+        let mut rankings = engine.lists(&mut [self], by, count, depth, filter, options)?;
         rankings.pop().ok_or_else(|| Error::Internal {
             reason: "a user without a ranking".into(),
         })
     }
 
+    /// What gives items their scores in one way, once a state that it needs was computed.
+    fn scoring<'a>(
+        &mut self,
+        engine: &'a Engine,
+        by: By,
+        options: &CallOptions,
+    ) -> Result<Scoring<'a>> {
+        match by {
+            By::Popularity => retrieve::by_popularity(engine.catalog()),
+            By::Encoder => {
+                let (_, encoder) = engine.encoder(options.encoder.as_deref())?;
+                Ok(retrieve::by_encoder(encoder, self.state(options)?))
+            }
+        }
+    }
+
     /// The rank, from 1, that an item would have in a ranking of the whole catalog: one more than the number of other
     /// items that may rank and score at least as high, so that ties count against it. Nothing for an item that never
-    /// ranks in this way. The item itself takes part even if the filter, or the history, leaves it out.
+    /// ranks in this way. The item itself takes part even if the filter, or the history, leaves it out. The scores are
+    /// the way's own: the options' arrangement has no part in it.
     ///
     /// This is what evaluation asks. The scan is done by the calling thread, whatever `options.threads` says: to be
     /// quick with many users, give each thread a recommender.
@@ -279,20 +317,12 @@ impl Recommender {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Option<u32>> {
+        let options = options.started();
         self.engine.catalog().check(item)?;
-        let admission = self.admission(1, filter, options)?;
-        match by {
-            By::Popularity => {
-                let counts = self.engine.catalog().counts()?;
-                rank_by_count(counts, item, &admission, &options.cancel)
-            }
-            By::Encoder => {
-                let state = self.state(options)?;
-                let (_, encoder) = self.engine.encoder(options.encoder.as_deref())?;
-                let space = encoder.output();
-                space.rank_of(&state, item, &admission, &options.cancel)
-            }
-        }
+        let admission = self.admission(1, filter, &options)?;
+        let engine = self.engine.clone();
+        let scoring = self.scoring(&engine, by, &options)?;
+        scoring.rank_of(item, &admission, &options.cancel)
     }
 
     /// The `count` items most like `item`, which is not among them, with default options.
@@ -315,35 +345,22 @@ impl Recommender {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
-        let len = self.engine.catalog().len();
-        if item >= len {
-            return Err(Error::UnknownItem { item, len });
-        }
-        let space =
-            self.engine
-                .manifest()
-                .similar
-                .as_deref()
-                .ok_or_else(|| Error::Unsupported {
-                    what: "space for similar items (`similar` in the manifest)".into(),
-                })?;
-        let admission = self.admission(count, &filter.clone().exclude([item]), options)?;
-        let space = self.engine.bundle().space(space)?;
-        retrieve::similar(
-            self.engine.catalog(),
-            space,
-            item,
-            count,
-            &admission,
-            options,
-        )
+        let options = options.started();
+        self.engine.catalog().check(item)?;
+        let filter = filter.clone().exclude([item]);
+        let plan = self.plan(&self.engine, count, count, &filter, &options)?;
+        let scoring = retrieve::similar(self.engine.bundle(), item)?;
+        finish(&plan, &scoring, &options)
     }
 
-    /// The encoder's state after the history, `[e]`: computed once, then kept until the history changes.
+    /// The encoder's state after the history, `[e]`: computed once, then kept until the history changes. Disliked items
+    /// are no part of it.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the bundle has no such encoder, [`Error::Cancelled`], [`Error::Runtime`].
+    /// [`Error::Unsupported`] if the bundle has no such encoder, [`Error::Cancelled`], [`Error::DeadlineExceeded`],
+    /// [`Error::Runtime`].
     pub fn state(&mut self, options: &CallOptions) -> Result<Arc<[f32]>> {
+        let options = options.started();
         let engine = self.engine.clone();
         let (name, encoder) = engine.encoder(options.encoder.as_deref())?;
         batch::keep_states(&mut [self], name, encoder, &options.cancel)?;
@@ -358,8 +375,36 @@ impl Recommender {
         Ok(Arc::clone(state))
     }
 
+    /// The items of the history.
     fn items(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.history.iter().map(|event| event.item)
+    }
+
+    /// The same, less what is disliked: what an encoder sees.
+    fn taste(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        self.items()
+            .filter(|item| self.disliked.binary_search(item).is_err())
+    }
+
+    /// What to fetch for a list of `count` items, at least `depth` of them, and what to make of it.
+    fn plan<'a>(
+        &self,
+        engine: &'a Engine,
+        count: usize,
+        depth: usize,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Plan<'a>> {
+        let admission = self.admission(count, filter, options)?;
+        let arrangement = &options.arrangement;
+        Plan::new(
+            arrangement,
+            engine.bundle(),
+            &self.disliked,
+            admission,
+            count,
+            depth,
+        )
     }
 
     fn admission(&self, count: usize, filter: &Filter, options: &CallOptions) -> Result<Admission> {
@@ -371,12 +416,17 @@ impl Recommender {
             self.engine.encoder(Some(encoder))?;
         }
         options.cancel.check()?;
-        filter.admission(
-            self.engine.catalog(),
-            self.items(),
-            self.engine.manifest().seen,
-        )
+        let (catalog, seen) = (self.engine.catalog(), self.engine.manifest().seen);
+        let admission = filter.admission(catalog, self.items(), seen)?;
+        let never = self.hidden.iter().chain(&self.disliked);
+        Ok(admission.without(never.copied()))
     }
+}
+
+/// Fetches what the plan asks for and makes its list of it.
+fn finish(plan: &Plan, scoring: &Scoring, options: &CallOptions) -> Result<Ranking> {
+    let (fetched, scanned) = scoring.best(plan.fetch(), plan.admission(), options)?;
+    plan.list(fetched, vec![scanned], scoring, options)
 }
 
 fn check_count(count: usize) -> Result<()> {

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Error, Filter, Ranking};
+use oneiro::{
+    Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Error, Filter, Judge, Ranking,
+};
 
 #[test]
 fn a_request_before_the_call_stops_it_and_leaves_the_user_usable() {
@@ -196,6 +198,61 @@ fn when_all_replicas_are_busy_the_next_run_waits_and_can_be_cancelled() {
             panic!("a run went on although every replica was busy");
         });
     }
+}
+
+#[test]
+fn a_graph_that_would_never_end_is_stopped_at_the_deadline_and_so_is_who_waits_for_it() {
+    let folder = changed::endless();
+    let engine = Engine::open(folder.path()).unwrap();
+    let cancel = Cancel::new();
+    let call = |deadline: Option<Duration>| {
+        let mut options = CallOptions::default();
+        options.cancel = cancel.clone();
+        options.deadline = deadline;
+        let mut user = engine.recommender();
+        user.observe_items(&[1]).unwrap();
+        user.recommend_with(5, &Filter::new(), &options)
+            .unwrap_err()
+    };
+    let soon = Some(Duration::from_millis(50));
+    assert!(matches!(call(soon), Error::DeadlineExceeded));
+    thread::scope(|scope| {
+        let endless = scope.spawn(|| call(None));
+        thread::sleep(Duration::from_millis(100));
+        assert!(matches!(call(soon), Error::DeadlineExceeded));
+        assert!(!endless.is_finished());
+        cancel.request();
+        assert!(matches!(endless.join().unwrap(), Error::Cancelled));
+    });
+    // A call that is cancelled before its deadline says so.
+    let cancelled = call(Some(Duration::from_secs(3600)));
+    assert!(matches!(cancelled, Error::Cancelled));
+}
+
+#[test]
+fn no_time_at_all_is_enough_for_nothing_and_for_ever_is_no_deadline() {
+    let mut user = Engine::open("models/tiny").unwrap().recommender();
+    user.observe_items(&[1]).unwrap();
+    let mut options = CallOptions::default();
+    options.deadline = Some(Duration::ZERO);
+    let filter = Filter::new();
+    let judge = Judge::Encoder;
+    for outcome in [
+        user.recommend_with(5, &filter, &options).map(drop),
+        user.retrieve_with(By::Popularity, 5, &filter, &options)
+            .map(drop),
+        user.similar_with(1, 5, &filter, &options).map(drop),
+        user.rank_with(judge, &[2, 3], 2, &filter, &options)
+            .map(drop),
+        user.score(judge, &[2, 3], &options).map(drop),
+        user.rank_of(2, By::Encoder, &filter, &options).map(drop),
+        user.state(&options).map(drop),
+    ] {
+        assert!(matches!(outcome, Err(Error::DeadlineExceeded)));
+    }
+    options.deadline = Some(Duration::MAX);
+    let best = user.recommend_with(5, &filter, &options).unwrap();
+    assert_eq!((best.len(), best.stopped_after()), (5, None));
 }
 
 #[test]

@@ -18,7 +18,7 @@ const HEADER: &str = "include/oneiro.h";
 const CODE: &str = "src/capi";
 
 /// One file of the code each, in the order of the header: a type comes before what uses it.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 16] = [
     "error",
     "runtime",
     "log",
@@ -29,9 +29,12 @@ const SECTIONS: [&str; 13] = [
     "engine",
     "catalog",
     "ranking",
+    "arrangement",
     "filter",
     "recommender",
+    "opinions",
     "retrieve",
+    "judge",
 ];
 const EPILOGUE: &str =
     "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n\n#endif /* ONEIRO_H */\n";

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use super::boundary::{ask, hand_out, on};
-use super::checks::{Out, c_string, text};
+use super::checks::{Out, OutArray, c_string, text, texts};
 use super::engine::oneiro_engine;
 use super::error::{oneiro_error, oneiro_status};
 use super::text::{c_strings, oneiro_items, oneiro_text, oneiro_texts};
@@ -230,6 +230,30 @@ pub unsafe extern "C" fn oneiro_engine_find_item(
         // SAFETY: the header's promise.
         let (id, out) = unsafe { (text(id, "id")?, Out::new(out, "out")?) };
         out.put(engine.catalog().item(id)?);
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on(engine, error, body) }
+}
+
+/// The items with some ids, in their order. All of them or, on an error, none.
+///
+/// ids:     borrowed for the call; `count` strings.
+/// out:     yours; written on success: `count` numbers.
+/// Errors:  ONEIRO_UNKNOWN_ITEM (naming the first id that no item has), ONEIRO_BAD_BUNDLE, ONEIRO_INVALID_ARGUMENT.
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_engine_find_items(
+    engine: *const oneiro_engine,
+    ids: *const *const c_char,
+    count: usize,
+    out: *mut u32,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |engine: &Engine| {
+        // SAFETY: the header's promise.
+        let (ids, out) = unsafe { (texts(ids, count, "ids")?, OutArray::new(out, count, "out")?) };
+        out.put(&engine.catalog().items(&ids)?);
         Ok(())
     };
     // SAFETY: the header's promise.

@@ -42,8 +42,18 @@ pub(super) unsafe fn array<'a, T>(
     count: usize,
     parameter: &'static str,
 ) -> Result<&'a [T]> {
+    check_array(pointer, count, parameter)?;
     if count == 0 {
         return Ok(&[]);
+    }
+    // SAFETY: not null, aligned, not larger than memory; the rest is the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
+}
+
+/// What can be seen of an array without reading it.
+fn check_array<T>(pointer: *const T, count: usize, parameter: &'static str) -> Result<()> {
+    if count == 0 {
+        return Ok(());
     }
     if pointer.is_null() {
         return Err(Error::argument(
@@ -61,8 +71,7 @@ pub(super) unsafe fn array<'a, T>(
             format!("a count of {count} is more than memory holds"),
         ));
     }
-    // SAFETY: not null, aligned, not larger than memory; the rest is the caller's promise.
-    Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
+    Ok(())
 }
 
 /// An array of NUL-terminated strings.
@@ -114,20 +123,41 @@ impl<T> Out<T> {
         Ok(Self(pointer))
     }
 
-    /// Puts several results, one after the other.
-    ///
-    /// # Safety
-    /// So many may be written from the pointer.
-    pub(super) unsafe fn put_all(self, values: Vec<T>) {
-        for (index, value) in values.into_iter().enumerate() {
-            // SAFETY: not null; the rest is the caller's promise.
-            unsafe { self.0.add(index).write_unaligned(value) }
-        }
-    }
-
     pub(super) fn put(self, value: T) {
         // SAFETY: not null, and may be written: promised to `new`. What stood there is the host's, not ours to drop.
         unsafe { self.0.write_unaligned(value) }
+    }
+}
+
+/// Where an array of results goes, once there is one: the caller's memory for `count` values.
+pub(super) struct OutArray<T> {
+    start: *mut T,
+    count: usize,
+}
+
+impl<T: Copy> OutArray<T> {
+    /// # Safety
+    /// `pointer` is null or `count` values from it may be written until the call returns.
+    pub(super) unsafe fn new(
+        pointer: *mut T,
+        count: usize,
+        parameter: &'static str,
+    ) -> Result<Self> {
+        check_array(pointer.cast_const(), count, parameter)?;
+        Ok(Self {
+            start: pointer,
+            count,
+        })
+    }
+
+    /// Writes `values`, of which there are as many as was promised.
+    pub(super) fn put(self, values: &[T]) {
+        let count = self.count.min(values.len());
+        if count > 0 {
+            // SAFETY: `count` values may be written: promised to `new`, where the pointer was checked. They are ours,
+            // so that they do not overlap.
+            unsafe { self.start.copy_from_nonoverlapping(values.as_ptr(), count) }
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub const ONEIRO_RUNTIME: i32 = 20;
 pub const ONEIRO_OUT_OF_MEMORY: i32 = 21;
 /// Stopped by an oneiro_cancel or by a callback.
 pub const ONEIRO_CANCELLED: i32 = 30;
+/// The call's deadline struck before there was anything to give back.
+pub const ONEIRO_DEADLINE_EXCEEDED: i32 = 31;
 /// A bug of the library; the handle of that call may then only be freed.
 pub const ONEIRO_INTERNAL: i32 = 99;
 
@@ -92,6 +94,7 @@ mod tests {
             (ONEIRO_RUNTIME, ErrorCode::Runtime),
             (ONEIRO_OUT_OF_MEMORY, ErrorCode::OutOfMemory),
             (ONEIRO_CANCELLED, ErrorCode::Cancelled),
+            (ONEIRO_DEADLINE_EXCEEDED, ErrorCode::DeadlineExceeded),
             (ONEIRO_INTERNAL, ErrorCode::Internal),
         ] {
             assert_eq!(constant, code as i32);

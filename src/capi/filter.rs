@@ -2,8 +2,11 @@
 
 use std::ffi::c_char;
 use std::ptr::null;
+use std::time::Duration;
 
+use super::arrangement::{arrangement_of, oneiro_arrangement};
 use super::cancel::{oneiro_cancel, request_of};
+use super::catalog::ONEIRO_NO_VALUE;
 use super::checks::{array, flag, optional_text, text, texts, unknown};
 use super::growing::{growing, init, read, read_array};
 use crate::bundle::Seen;
@@ -181,13 +184,22 @@ pub struct oneiro_call_options {
     pub encoder: *const c_char,
     /// Threads that share the scan over the catalog; 1 by default, at least 1. The result does not depend on it.
     pub threads: usize,
+    /// How the best candidates become the list; NULL, for the best first, by default. Functions that make no ranking do
+    /// not look at it.
+    pub arrangement: *const oneiro_arrangement,
+    /// How long the call may take, in milliseconds from its start; ONEIRO_NO_VALUE, for ever, by default. It stops a
+    /// running network and a scan too. A call that has candidates then makes the list that it can make of them at once
+    /// (see oneiro_ranking_stopped_after); any other fails with ONEIRO_DEADLINE_EXCEEDED.
+    pub deadline_ms: i64,
 }
 
-growing!(oneiro_call_options { cancel, encoder, threads } by default Self {
+growing!(oneiro_call_options { cancel, encoder, threads, arrangement, deadline_ms } by default Self {
     size: size_of::<Self>(),
     cancel: null(),
     encoder: null(),
     threads: 1,
+    arrangement: null(),
+    deadline_ms: ONEIRO_NO_VALUE,
 });
 
 /// Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing.
@@ -208,5 +220,17 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
         threads: given.threads,
         // SAFETY: the caller's promise.
         encoder: unsafe { optional_text(given.encoder, "encoder") }?.map(Into::into),
+        // SAFETY: the caller's promise.
+        arrangement: unsafe { arrangement_of(given.arrangement) }?,
+        deadline: deadline_of(given.deadline_ms)?,
     })
+}
+
+fn deadline_of(ms: i64) -> Result<Option<Duration>> {
+    if ms == ONEIRO_NO_VALUE {
+        return Ok(None);
+    }
+    let ms = u64::try_from(ms)
+        .map_err(|_| Error::argument("deadline_ms", format!("is {ms}, expected 0 or more")))?;
+    Ok(Some(Duration::from_millis(ms)))
 }

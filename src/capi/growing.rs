@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// No version of a struct will be longer: a larger `size` is memory that nobody has initialised.
 const LONGEST_BYTES: usize = 4096;
 
-/// A struct whose first field is `size_t size`, made of integers and pointers only, without padding at its end.
+/// A struct whose first field is `size_t size`, made of numbers and pointers only, without padding at its end.
 ///
 /// # Safety
 /// `#[repr(C)]`; every pattern of bits is a value; the first field is `size: usize`.
@@ -26,7 +26,7 @@ pub(super) unsafe trait Growing: Copy {
 
 macro_rules! growing {
     ($name:ident { $($field:ident),+ } by default $defaults:expr) => {
-        // SAFETY: `repr(C)`, `size` first, integers and pointers after it.
+        // SAFETY: `repr(C)`, `size` first, numbers and pointers after it.
         unsafe impl $crate::capi::growing::Growing for $name {
             const NAME: &'static str = stringify!($name);
             const FIELDS: &'static [usize] = &[$(std::mem::offset_of!($name, $field)),+];

@@ -16,13 +16,16 @@ mod boundary;
 mod checks;
 mod growing;
 
+pub mod arrangement;
 pub mod bundle;
 pub mod cancel;
 pub mod catalog;
 pub mod engine;
 pub mod error;
 pub mod filter;
+pub mod judge;
 pub mod log;
+pub mod opinions;
 pub mod parts;
 pub mod ranking;
 pub mod recommender;

@@ -14,8 +14,10 @@ pub const ONEIRO_ORIGIN_POPULARITY: i32 = 1;
 pub const ONEIRO_ORIGIN_ENCODER: i32 = 2;
 /// Put there by its row's score against the row of another item.
 pub const ONEIRO_ORIGIN_SIMILAR: i32 = 3;
+/// Put there by a pin; its score is that of the ranking's way, NaN if it has none.
+pub const ONEIRO_ORIGIN_PINNED: i32 = 4;
 
-/// Items with scores and origins, best first. Scores of one ranking can be compared with each other. Yours; free with
+/// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared with each other. Yours; free with
 /// oneiro_ranking_free.
 pub struct oneiro_ranking(Guarded<Columns>);
 handle!(oneiro_ranking holds Columns as "ranking");
@@ -26,6 +28,7 @@ pub struct Columns {
     scores: Vec<f32>,
     origins: Vec<i32>,
     stages: Vec<Stage>,
+    stopped: bool,
 }
 
 struct Stage {
@@ -45,6 +48,7 @@ pub(super) fn hand_out_ranking(ranking: &Ranking) -> *mut oneiro_ranking {
         scores: ranking.scores().into(),
         origins: ranking.origins().iter().copied().map(origin_of).collect(),
         stages: stages.collect(),
+        stopped: ranking.stopped_after().is_some(),
     })
 }
 
@@ -53,6 +57,7 @@ fn origin_of(origin: Origin) -> i32 {
         Origin::Popularity => ONEIRO_ORIGIN_POPULARITY,
         Origin::Encoder => ONEIRO_ORIGIN_ENCODER,
         Origin::Similar => ONEIRO_ORIGIN_SIMILAR,
+        Origin::Pinned => ONEIRO_ORIGIN_PINNED,
     }
 }
 
@@ -75,7 +80,8 @@ pub unsafe extern "C" fn oneiro_ranking_items(ranking: *const oneiro_ranking) ->
     unsafe { ask(ranking, null(), |ranking| start(&ranking.items)) }
 }
 
-/// Their scores, never rising, never NaN, oneiro_ranking_len of them; NULL if there are none.
+/// Their scores, oneiro_ranking_len of them; NULL if there are none. Never rising and never NaN, unless an
+/// oneiro_arrangement asked for another order or for pins.
 ///
 /// Returns: borrowed until `ranking` is freed.
 /// Threads: any number at once.
@@ -150,6 +156,24 @@ pub unsafe extern "C" fn oneiro_ranking_stage_ms(
     unsafe {
         ask(ranking, 0.0, |ranking| {
             ranking.stages.get(index).map(|stage| stage.ms)
+        })
+    }
+}
+
+/// The name of the last step that was done when the call's deadline struck; NULL if it did not. Filters, boosts, pins
+/// and caps hold then too, but the list may be short, and scores may have decided where likeness was to.
+///
+/// Returns: borrowed until `ranking` is freed.
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_ranking_stopped_after(
+    ranking: *const oneiro_ranking,
+) -> *const c_char {
+    // SAFETY: the header's promise.
+    unsafe {
+        ask(ranking, null(), |ranking| {
+            let last = ranking.stages.last().filter(|_| ranking.stopped);
+            last.map(|stage| stage.name.as_ptr())
         })
     }
 }

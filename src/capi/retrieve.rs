@@ -1,7 +1,7 @@
 //! Recommend, retrieve, similar; one user or many
 
 use super::boundary::{hand_out, on, on_all, on_mut};
-use super::checks::{Out, array, unknown};
+use super::checks::{Out, OutArray, array, unknown};
 use super::engine::oneiro_engine;
 use super::error::{oneiro_error, oneiro_status};
 use super::filter::{call_options_of, filter_of, oneiro_call_options, oneiro_filter};
@@ -26,14 +26,15 @@ fn way(by: i32) -> Result<By> {
     }
 }
 
-/// The `count` best items by the bundle's recipe; fewer if the filter leaves fewer. Where there is nothing to go by,
+/// The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is nothing to go by,
 /// the recipe's way for cold users is taken, and the origins say so.
 ///
 /// filter:  borrowed for the call; NULL takes the bundle's default for seen items.
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; free with oneiro_ranking_free.
-/// Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter names a tag that the attribute does not have),
-///          ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder or attribute), ONEIRO_CANCELLED, ONEIRO_RUNTIME.
+/// Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter or the arrangement names a tag that the attribute does not
+///          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, attribute or
+///          space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_recommender_recommend(
@@ -185,12 +186,16 @@ unsafe fn batch(
     rank: impl FnOnce(Vec<&mut Recommender>) -> Result<Vec<Ranking>>,
 ) -> Result<()> {
     // SAFETY: the caller's promise.
-    let (users, out) = unsafe { (array(users, user_count, "users")?, Out::new(out, "out")?) };
+    let (users, out) = unsafe {
+        (
+            array(users, user_count, "users")?,
+            OutArray::new(out, user_count, "out")?,
+        )
+    };
     // SAFETY: the caller's promise.
     let rankings = unsafe { on_all(users, "users", rank) }?;
-    let rankings = rankings.iter().map(hand_out_ranking).collect();
-    // SAFETY: the caller's promise: there are as many rankings as users.
-    unsafe { out.put_all(rankings) };
+    let rankings: Vec<_> = rankings.iter().map(hand_out_ranking).collect();
+    out.put(&rankings);
     Ok(())
 }
 
@@ -230,11 +235,12 @@ pub unsafe extern "C" fn oneiro_recommender_similar(
     unsafe { on(recommender, error, body) }
 }
 
-/// The encoder's state after the history: computed once, then kept until the history changes.
+/// The encoder's state after the history, less what is disliked: computed once, then kept until either changes.
 ///
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; free with oneiro_point_free.
-/// Errors:  ONEIRO_UNSUPPORTED (no such encoder), ONEIRO_CANCELLED, ONEIRO_RUNTIME, ONEIRO_INVALID_ARGUMENT.
+/// Errors:  ONEIRO_UNSUPPORTED (no such encoder), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME,
+///          ONEIRO_INVALID_ARGUMENT.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_recommender_state(

@@ -10,7 +10,7 @@ use super::attributes::{NO_VALUE, Tags};
 use crate::bundle::Array;
 
 /// A filter, resolved. The default admits everything.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
     /// Rising.
     excluded: Vec<u32>,
@@ -20,7 +20,7 @@ pub(crate) struct Admission {
 }
 
 /// One condition on an attribute.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Test {
     AnyTag {
         tags: Arc<Tags>,
@@ -47,6 +47,17 @@ impl Admission {
             allowed,
             tests,
         }
+    }
+
+    /// The same, but for these items.
+    pub(crate) fn without(mut self, items: impl IntoIterator<Item = u32>) -> Self {
+        let before = self.excluded.len();
+        self.excluded.extend(items);
+        if self.excluded.len() > before {
+            self.excluded.sort_unstable();
+            self.excluded.dedup();
+        }
+        self
     }
 
     /// Whether an item may rank.

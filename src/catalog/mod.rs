@@ -11,6 +11,7 @@
 mod admission;
 mod attributes;
 mod kernel;
+mod likeness;
 mod many;
 mod rank;
 mod scan;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use admission::{Admission, Test};
 pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
+pub(crate) use likeness::Likeness;
 pub(crate) use rank::rank_by_count;
 #[cfg(feature = "capi")]
 pub(crate) use scan::SCAN_THREAD;
@@ -163,6 +165,14 @@ impl Catalog {
         Err(Error::UnknownId { id: id.into() })
     }
 
+    /// The items with these outside ids, in their order.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`] naming the first that no item has; as [`item`](Self::item).
+    pub fn items(&self, ids: &[impl AsRef<str>]) -> Result<Vec<u32>> {
+        ids.iter().map(|id| self.item(id.as_ref())).collect()
+    }
+
     /// The items whose title a text means, the most popular first.
     ///
     /// Case, accents, punctuation and a leading or trailing article do not matter. A text with a year, as in
@@ -265,7 +275,7 @@ impl Catalog {
         }
     }
 
-    fn attribute(&self, name: &str) -> Result<&Attribute> {
+    pub(crate) fn attribute(&self, name: &str) -> Result<&Attribute> {
         self.attributes.get(name).ok_or_else(|| {
             let known = list_names(self.attributes.keys().map(String::as_str));
             Error::Unsupported {

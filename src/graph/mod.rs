@@ -252,9 +252,9 @@ impl Graph {
         cancel: &Cancel,
         read: impl FnOnce(&[i64], &[f32]) -> Result<T>,
     ) -> Result<T> {
-        let failed = |error: ort::Error| match cancel.is_requested() {
-            true => Error::Cancelled,
-            false => runtime(&self.name, &error),
+        let failed = |error: ort::Error| match cancel.check() {
+            Err(stopped) => stopped,
+            Ok(()) => runtime(&self.name, &error),
         };
         let mut values = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {

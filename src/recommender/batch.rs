@@ -5,15 +5,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{By, Recommender, check_count};
+use super::{By, Recommender, check_count, finish};
+use crate::arrangement::Plan;
 use crate::call::CallOptions;
 use crate::cancel::Cancel;
+use crate::catalog::{Admission, Scored};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::network::Encoder;
-use crate::ranking::Ranking;
-use crate::retrieve;
+use crate::ranking::{Ranking, Stage};
+use crate::retrieve::{self, stage};
 
 impl Engine {
     /// The `count` best items of each user by the bundle's recipe, in the order of the users: what
@@ -45,26 +47,27 @@ impl Engine {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Vec<Ranking>> {
+        let options = options.started();
         check_count(count)?;
         let mut users = self.batch(users)?;
-        let plans = users
+        let recipes = users
             .iter()
-            .map(|user| user.plan(count, options))
+            .map(|user| user.recipe(&options))
             .collect::<Result<Vec<_>>>()?;
         let mut rankings = vec![Ranking::default(); users.len()];
         for by in [By::Popularity, By::Encoder] {
             let (places, mut chosen): (Vec<usize>, Vec<&mut Recommender>) = users
                 .iter_mut()
                 .enumerate()
-                .filter(|(place, _)| plans[*place].0 == by)
+                .filter(|(place, _)| recipes[*place].0 == by)
                 .map(|(place, user)| (place, &mut **user))
                 .unzip();
-            let Some(depth) = places.first().map(|&place| plans[place].1) else {
+            let Some(depth) = places.first().map(|&place| recipes[place].1) else {
                 continue;
             };
-            let broad = self.retrieve_for(&mut chosen, by, depth, filter, options)?;
-            for (place, broad) in places.into_iter().zip(broad) {
-                rankings[place] = broad.top(count);
+            let lists = self.lists(&mut chosen, by, count, depth, filter, &options)?;
+            for (place, list) in places.into_iter().zip(lists) {
+                rankings[place] = list;
             }
         }
         Ok(rankings)
@@ -84,8 +87,9 @@ impl Engine {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Vec<Ranking>> {
+        let options = options.started();
         let mut users = self.batch(users)?;
-        self.retrieve_for(&mut users, by, count, filter, options)
+        self.lists(&mut users, by, count, count, filter, &options)
     }
 
     /// The users of a batch: some, all of this engine.
@@ -106,38 +110,74 @@ impl Engine {
         }
     }
 
-    /// As [`retrieve_batch`](Self::retrieve_batch), for users of this engine.
-    pub(super) fn retrieve_for(
+    /// The `count` best items of each of some users of this engine, of which at least `depth` are fetched.
+    pub(super) fn lists(
         &self,
         users: &mut [&mut Recommender],
         by: By,
         count: usize,
+        depth: usize,
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Vec<Ranking>> {
-        let admissions = users
+        let plans = users
             .iter()
-            .map(|user| user.admission(count, filter, options))
+            .map(|user| user.plan(self, count, depth, filter, options))
             .collect::<Result<Vec<_>>>()?;
         match by {
-            By::Popularity => admissions
-                .iter()
-                .map(|admission| {
-                    retrieve::by_popularity(self.catalog(), count, admission, &options.cancel)
-                })
-                .collect(),
+            By::Popularity => {
+                let scoring = retrieve::by_popularity(self.catalog())?;
+                let lists = plans.iter().map(|plan| finish(plan, &scoring, options));
+                lists.collect()
+            }
             By::Encoder => {
                 let (name, encoder) = self.encoder(options.encoder.as_deref())?;
                 let started = Instant::now();
                 keep_states(users, name, encoder, &options.cancel)?;
+                let encoded = stage(format!("encode {name}"), 0, started);
                 let states = users
                     .iter()
                     .map(|user| user.kept_state(name))
                     .collect::<Result<Vec<_>>>()?;
-                retrieve::by_encoder(name, encoder, &states, started, count, &admissions, options)
+                let found = fetch(encoder, &states, &plans, options)?;
+                let lists = plans.iter().zip(states).zip(found);
+                let lists = lists.map(|((plan, state), (fetched, scanned))| {
+                    let scoring = retrieve::by_encoder(encoder, state);
+                    plan.list(fetched, vec![encoded.clone(), scanned], &scoring, options)
+                });
+                lists.collect()
             }
         }
     }
+}
+
+/// What each plan asks for, or more, by the states of its user.
+fn fetch(
+    encoder: &Encoder,
+    states: &[Arc<[f32]>],
+    plans: &[Plan],
+    options: &CallOptions,
+) -> Result<Vec<(Vec<Scored>, Stage)>> {
+    if let ([state], [plan]) = (states, plans) {
+        let scoring = retrieve::by_encoder(encoder, Arc::clone(state));
+        return Ok(vec![scoring.best(
+            plan.fetch(),
+            plan.admission(),
+            options,
+        )?]);
+    }
+    let started = Instant::now();
+    let count = plans.iter().map(Plan::fetch).max().unwrap_or_default();
+    let admissions: Vec<Admission> = plans.iter().map(|plan| plan.admission().clone()).collect();
+    let space = encoder.output();
+    let (threads, cancel) = (options.threads, &options.cancel);
+    let found = space.nearest_many(&states.concat(), count, &admissions, threads, cancel)?;
+    let name = format!("scan {}", space.name());
+    let found = found.into_iter().map(|fetched| {
+        let scanned = stage(name.as_str(), fetched.len(), started);
+        (fetched, scanned)
+    });
+    Ok(found.collect())
 }
 
 /// Computes the states that these users do not have.
@@ -153,7 +193,7 @@ pub(super) fn keep_states(
         .collect();
     let windows: Vec<Vec<u32>> = without
         .iter()
-        .map(|user| encoder.window(user.items()))
+        .map(|user| encoder.window(user.taste()))
         .collect();
     let states = encoder.states(&windows, cancel)?;
     for (user, state) in without.iter_mut().zip(states) {

@@ -1,20 +1,23 @@
-//! From a history to a ranking: one function a way.
+//! From a history to scores: one function a way.
 
 #![forbid(unsafe_code)]
 
 mod encoder;
 mod popularity;
+mod scoring;
 mod similar;
 
 use std::time::Instant;
 
 pub(crate) use encoder::by_encoder;
 pub(crate) use popularity::by_popularity;
-pub(crate) use similar::similar;
+pub(crate) use scoring::Scoring;
+pub(crate) use similar::{no_similar_space, similar};
 
 use crate::ranking::Stage;
 
-fn stage(name: impl Into<String>, items: usize, since: Instant) -> Stage {
+/// A step of the work that began at `since` and left so many items.
+pub(crate) fn stage(name: impl Into<String>, items: usize, since: Instant) -> Stage {
     Stage {
         name: name.into(),
         items,

@@ -2,23 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::Instant;
-
-use super::stage;
-use crate::cancel::Cancel;
-use crate::catalog::{Admission, Catalog, most};
+use super::Scoring;
+use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::ranking::{Origin, Ranking};
+use crate::ranking::Origin;
 
-/// The `count` most popular items; those that were never counted do not rank.
-pub(crate) fn by_popularity(
-    catalog: &Catalog,
-    count: usize,
-    admission: &Admission,
-    cancel: &Cancel,
-) -> Result<Ranking> {
-    let started = Instant::now();
-    let scored = most(catalog.counts()?, count, admission, cancel)?;
-    let counted = stage("scan counts", scored.len(), started);
-    Ok(Ranking::new(scored, Origin::Popularity, vec![counted]))
+/// Counts as scores; an item that was never counted does not rank.
+pub(crate) fn by_popularity(catalog: &Catalog) -> Result<Scoring<'_>> {
+    Ok(Scoring::counts(Origin::Popularity, catalog.counts()?))
 }

@@ -2,36 +2,32 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::Instant;
-
-use super::stage;
-use crate::call::CallOptions;
-use crate::catalog::{Admission, Catalog, Space};
+use super::Scoring;
+use crate::bundle::Bundle;
 use crate::error::{Error, Result};
-use crate::ranking::{Origin, Ranking};
+use crate::ranking::Origin;
 
-/// The `count` items nearest to `item` in `space`.
-pub(crate) fn similar(
-    catalog: &Catalog,
-    space: &Space,
-    item: u32,
-    count: usize,
-    admission: &Admission,
-    options: &CallOptions,
-) -> Result<Ranking> {
+/// Scores against the row of `item` in the bundle's space for that.
+pub(crate) fn similar(bundle: &Bundle, item: u32) -> Result<Scoring<'_>> {
+    let name = bundle.manifest().similar.as_ref();
+    let space = bundle.space(name.ok_or_else(no_similar_space)?)?;
     if space.is_cold(item) {
         return Err(Error::Unsupported {
             what: format!(
                 "trained row for `{}` in the space `{}`",
-                catalog.id(item)?,
+                bundle.catalog().id(item)?,
                 space.name()
             ),
         });
     }
-    let started = Instant::now();
     let mut point = vec![0.0; space.width()];
     space.row(item, &mut point)?;
-    let scored = space.nearest(&point, count, admission, options.threads, &options.cancel)?;
-    let scanned = stage(format!("scan {}", space.name()), scored.len(), started);
-    Ok(Ranking::new(scored, Origin::Similar, vec![scanned]))
+    Ok(Scoring::rows(Origin::Similar, space, point.into()))
+}
+
+/// What a bundle lacks that does not say by which space items are alike.
+pub(crate) fn no_similar_space() -> Error {
+    Error::Unsupported {
+        what: "space for similar items (`similar` in the manifest)".into(),
+    }
 }

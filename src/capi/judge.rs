@@ -1,0 +1,103 @@
+//! Rank and score: items of the caller's own
+
+use super::boundary::on_mut;
+use super::checks::{Out, OutArray, array, unknown};
+use super::error::{oneiro_error, oneiro_status};
+use super::filter::{call_options_of, filter_of, oneiro_call_options, oneiro_filter};
+use super::ranking::{hand_out_ranking, oneiro_ranking};
+use super::recommender::oneiro_recommender;
+use crate::error::Result;
+use crate::recommender::{Judge, Recommender};
+
+/// Candidates are judged by their counts in the training data; needs no history.
+pub const ONEIRO_JUDGE_POPULARITY: i32 = 1;
+/// Candidates are judged by their rows against the state of a sequence encoder.
+pub const ONEIRO_JUDGE_ENCODER: i32 = 2;
+
+fn judge_of(judge: i32) -> Result<Judge> {
+    match judge {
+        ONEIRO_JUDGE_POPULARITY => Ok(Judge::Popularity),
+        ONEIRO_JUDGE_ENCODER => Ok(Judge::Encoder),
+        other => Err(unknown("judge", other)),
+    }
+}
+
+/// The `count` best of some candidates by one judge, ONEIRO_JUDGE_…; fewer if the filter leaves fewer or some never
+/// rank. No other item comes. Seen items are candidates like any other only if the filter, or the bundle, lets them be.
+///
+/// candidates: borrowed for the call; `candidate_count` numbers, none twice: of a ranking, or your own.
+/// filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+/// options: borrowed for the call; NULL for defaults.
+/// out:     yours; free with oneiro_ranking_free.
+/// Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge` and for a candidate
+///          that comes twice.
+/// Threads: alone on this recommender.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_rank(
+    recommender: *mut oneiro_recommender,
+    judge: i32,
+    candidates: *const u32,
+    candidate_count: usize,
+    count: usize,
+    filter: *const oneiro_filter,
+    options: *const oneiro_call_options,
+    out: *mut *mut oneiro_ranking,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |user: &mut Recommender| {
+        // SAFETY: the header's promise.
+        let (candidates, filter, options, out) = unsafe {
+            (
+                array(candidates, candidate_count, "candidates")?,
+                filter_of(filter)?,
+                call_options_of(options)?,
+                Out::new(out, "out")?,
+            )
+        };
+        out.put(hand_out_ranking(&user.rank_with(
+            judge_of(judge)?,
+            candidates,
+            count,
+            &filter,
+            &options,
+        )?));
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on_mut(recommender, error, body) }
+}
+
+/// The scores of some items by one judge, ONEIRO_JUDGE_…, in their order: NaN for one that never ranks. Neither filters
+/// nor an arrangement have a part in it.
+///
+/// items:   borrowed for the call; `count` numbers.
+/// options: borrowed for the call; NULL for defaults.
+/// out:     yours; written on success: `count` scores.
+/// Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such encoder),
+///          ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+/// Threads: alone on this recommender.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_score(
+    recommender: *mut oneiro_recommender,
+    judge: i32,
+    items: *const u32,
+    count: usize,
+    options: *const oneiro_call_options,
+    out: *mut f32,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |user: &mut Recommender| {
+        // SAFETY: the header's promise.
+        let (items, options, out) = unsafe {
+            (
+                array(items, count, "items")?,
+                call_options_of(options)?,
+                OutArray::new(out, count, "out")?,
+            )
+        };
+        out.put(&user.score(judge_of(judge)?, items, &options)?);
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on_mut(recommender, error, body) }
+}
