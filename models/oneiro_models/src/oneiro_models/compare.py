@@ -36,7 +36,8 @@ def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen
     elif subject:
         network, options = load_run(subject, data)
         shape, seen = network.shape, seen or options.seen
-        name = f"{type(network).__name__} ({shape.blocks} × {shape.width}, window {shape.window})"
+        network_name = type(network).__name__ + (" with attributes" if options.attributes == "added" else "")
+        name = f"{network_name} ({shape.blocks} × {shape.width}, window {shape.window})"
         about = {"subject": name, "seed": options.seed, "epoch": kept_epoch(subject, data)}
         trained = {name: Scorer(network, never_ranked(data, options))}
         command = f"{PROGRAM} train DATA/{data.name} RUN{data.split()}{options.command()}"
