@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import DATA
+from conftest import DATA, scores_by_oneiro
 from safetensors.numpy import load_file, save_file
 
 from oneiro_models import Problem
@@ -36,6 +36,19 @@ def test_the_authors_weights_give_the_golden_answers(name, tmp_path):
     assert np.abs(one_by_one - golden["scores"]).max() <= 1e-4
     assert bundle.strings("titles") and bundle.manifest["spaces"]["scores"]["bias"] is True
     assert str(weights.parent) not in json.dumps(bundle.manifest)
+
+
+@pytest.mark.oneiro
+@pytest.mark.data_set("weights-llara")
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.data_set(set_of(name))) for name in FILES])
+def test_oneiro_gives_the_golden_answers_of_the_authors_weights(name, tmp_path):
+    """Every score of the catalog, after each history."""
+    weights, data = DATA / "weights-llara" / f"{name}.safetensors", DATA / set_of(name)
+    assert main(["convert", str(weights), str(data), str(tmp_path / name)]) == 0
+    golden = load_file(weights.with_suffix(".golden.safetensors"))
+    found = scores_by_oneiro(Bundle(tmp_path / name), [row[:length] for row, length in zip(golden["seq"], golden["len"])])
+    assert found.shape == golden["scores"].shape
+    assert np.abs(found - golden["scores"]).max() <= 1e-4
 
 
 @pytest.fixture

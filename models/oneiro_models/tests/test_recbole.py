@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import scores_by_oneiro
 
 from oneiro_models import Problem
 from oneiro_models.__main__ import main
@@ -89,6 +90,7 @@ def histories():
     return [generator.integers(1, ITEMS, length) for length in (1, 2, 5, 6, 3)]
 
 
+@pytest.mark.oneiro
 @pytest.mark.parametrize(("kind", "naive"), [("SASRec", naive_sasrec), ("GRU4Rec", naive_gru)])
 def test_a_checkpoint_scores_by_the_formulas(tmp_path, kind, naive):
     path = saved(tmp_path / "saved.pth", kind)
@@ -97,11 +99,13 @@ def test_a_checkpoint_scores_by_the_formulas(tmp_path, kind, naive):
     bundle = Bundle(tmp_path / "out")
     weights = {name: tensor.double().numpy() for name, tensor in weights_of(kind).items()}
     expected = np.stack([weights["item_embedding.weight"][1:] @ naive(weights, history) for history in histories()])
-    found = BundleScorer(bundle)([history - 1 for history in histories()])
-    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    asked = [history - 1 for history in histories()]
+    for found in (BundleScorer(bundle)(asked), scores_by_oneiro(bundle, asked)):
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
     assert bundle.strings("ids")[:2] == ["film 1", "film 2"]
 
 
+@pytest.mark.oneiro
 @pytest.mark.package("recbole")
 @pytest.mark.parametrize("kind", ["SASRec", "GRU4Rec"])
 def test_a_checkpoint_scores_as_recbole_itself(tmp_path, kind):
@@ -127,8 +131,9 @@ def test_a_checkpoint_scores_as_recbole_itself(tmp_path, kind):
     lengths = torch.tensor([len(history) for history in histories()])
     with torch.inference_mode():
         expected = model.full_sort_predict({"item_list": asked, "length": lengths})[:, 1:].numpy()
-    found = BundleScorer(Bundle(tmp_path / "out"))([history - 1 for history in histories()])
-    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    bundle, histories_here = Bundle(tmp_path / "out"), [history - 1 for history in histories()]
+    for found in (BundleScorer(bundle)(histories_here), scores_by_oneiro(bundle, histories_here)):
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 class Burglar:
