@@ -12,7 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::bundle::{Element, Metric};
 
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Rows whose lanes are summed before those of any are added up: in one loop, the compiler would mix the two and take
 /// vectors apart.
@@ -168,19 +168,48 @@ fn sum_and_squares<T: Stored, const FINITE: bool>(
 pub(super) struct Query<'a> {
     pub(super) metric: Metric,
     pub(super) point: &'a [f32],
-    norm: f32,
+    /// ‖point‖₂.
+    pub(super) norm: f32,
 }
 
 impl<'a> Query<'a> {
     pub(super) fn new(metric: Metric, point: &'a [f32]) -> Self {
-        let mut squares = [0.0; LANES];
-        sum::<_, true>(&mut squares, point, point, |x, y| x * y);
         Self {
             metric,
             point,
-            norm: add_lanes(&squares).sqrt(),
+            norm: squares(point).sqrt(),
         }
     }
+}
+
+impl Metric {
+    /// A score without bias, from the sum that the metric takes of a row and a point.
+    ///
+    /// `square`: the sum of the row's squares, for [`Cosine`](Self::Cosine) only; `norm`: that of the point; `scale`:
+    /// the row's, or 1. The sum of [`L2`](Self::L2) has the scale in it.
+    #[inline(always)]
+    pub(super) fn score(self, sum: f32, square: f32, norm: f32, scale: f32) -> f32 {
+        match self {
+            Self::Dot => scale * sum,
+            Self::Cosine => {
+                let norms = norm * (scale.abs() * square.sqrt());
+                if norms == 0.0 {
+                    0.0
+                } else {
+                    scale * sum / norms
+                }
+            }
+            Self::L2 => -sum.sqrt(),
+        }
+    }
+}
+
+/// The sum of a row's squares.
+#[inline(always)]
+pub(super) fn squares(row: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    sum::<_, true>(&mut lanes, row, row, |r, x| r * x);
+    add_lanes(&lanes)
 }
 
 /// A block of rows to score: `scores.len()` rows, one after the other, with their scales and biases.
@@ -243,56 +272,37 @@ fn score_group<T: Stored, const FINITE: bool>(
         norm,
     } = query;
     let rows = rows.chunks_exact(point.len().max(1));
+    let scale = |index: usize| scales.map_or(1.0, |scales| scales[index]);
     match metric {
         Metric::Dot => {
             for (sums, row) in sums.iter_mut().zip(rows) {
                 prefetch(row);
                 sum::<_, FINITE>(sums, row, point, |r, x| r * x);
             }
-            for (score, sums) in scores.iter_mut().zip(sums) {
-                *score = add_lanes(sums);
-            }
-            scale(scores, scales);
         }
         Metric::Cosine => {
             for ((sums, squares), row) in sums.iter_mut().zip(squares.iter_mut()).zip(rows) {
                 prefetch(row);
                 sum_and_squares::<_, FINITE>(sums, squares, row, point);
             }
-            for (index, score) in scores.iter_mut().enumerate() {
-                let scale = scales.map_or(1.0, |scales| scales[index]);
-                let (product, square) = (add_lanes(&sums[index]), add_lanes(&squares[index]));
-                let norms = norm * (scale.abs() * square.sqrt());
-                *score = if norms == 0.0 {
-                    0.0
-                } else {
-                    scale * product / norms
-                };
-            }
         }
         Metric::L2 => {
             for (index, (sums, row)) in sums.iter_mut().zip(rows).enumerate() {
-                let scale = scales.map_or(1.0, |scales| scales[index]);
+                let scale = scale(index);
                 prefetch(row);
                 sum::<_, FINITE>(sums, row, point, |r, x| {
                     let difference = x - if T::SCALED { scale * r } else { r };
                     difference * difference
                 });
             }
-            for (score, sums) in scores.iter_mut().zip(sums) {
-                *score = -add_lanes(sums).sqrt();
-            }
         }
     }
-}
-
-#[inline(always)]
-fn scale(scores: &mut [f32], scales: Option<&[f32]>) {
-    if let Some(scales) = scales {
-        scores
-            .iter_mut()
-            .zip(scales)
-            .for_each(|(score, scale)| *score *= scale);
+    for (index, score) in scores.iter_mut().enumerate() {
+        let square = match metric {
+            Metric::Cosine => add_lanes(&squares[index]),
+            _ => 0.0,
+        };
+        *score = metric.score(add_lanes(&sums[index]), square, norm, scale(index));
     }
 }
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 const BLOCK: usize = 256;
 
 /// Rows between two looks at `cancel`, and the least that is worth a thread.
-const STRETCH: usize = 4096;
+pub(super) const STRETCH: usize = 4096;
 
 /// What threads of a scan are called.
 pub(crate) const SCAN_THREAD: &str = "oneiro-scan";
@@ -108,36 +108,10 @@ impl Scan<'_> {
     /// The best of all rows, by so many threads.
     fn rows_by(&self, threads: usize) -> Result<TopK> {
         let len = self.space.len() as usize;
-        let threads = threads.clamp(1, len.div_ceil(STRETCH).max(1));
-        if threads == 1 {
-            return self.rows(0..len);
-        }
-        let share = len.div_ceil(threads).next_multiple_of(BLOCK);
-        let shares = (0..len)
-            .step_by(share)
-            .map(|start| start..len.min(start + share));
-        std::thread::scope(|scope| {
-            let mut running = Vec::new();
-            for rows in shares.skip(1) {
-                let scan = *self;
-                let name = SCAN_THREAD.to_owned();
-                let again = rows.clone();
-                let thread = std::thread::Builder::new()
-                    .name(name)
-                    .spawn_scoped(scope, move || scan.rows(rows));
-                running.push(thread.map_err(|_| again));
-            }
-            let mut best = TopK::new(self.count, len)?;
-            best.merge(self.rows(0..len.min(share))?);
-            for thread in running {
-                best.merge(match thread {
-                    Ok(thread) => thread.join().map_err(|_| panicked())??,
-                    // A system that grants no more threads costs time, not the result.
-                    Err(rows) => self.rows(rows)?,
-                });
-            }
-            Ok(best)
-        })
+        let shares = by_shares(len, threads, |rows| self.rows(rows))?;
+        let mut best = TopK::new(self.count, len)?;
+        shares.into_iter().for_each(|share| best.merge(share));
+        Ok(best)
     }
 
     /// The best of a range of rows.
@@ -170,6 +144,40 @@ impl Scan<'_> {
         }
         Ok(best)
     }
+}
+
+/// What `search` finds in each share of the rows `0..len`, by so many threads, in the order of the rows.
+pub(super) fn by_shares<T: Send>(
+    len: usize,
+    threads: usize,
+    search: impl Fn(Range<usize>) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let threads = threads.clamp(1, len.div_ceil(STRETCH).max(1));
+    let share = len.div_ceil(threads).next_multiple_of(BLOCK).max(1);
+    let mut shares = (0..len)
+        .step_by(share)
+        .map(|start| start..len.min(start + share));
+    let first = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let search = &search;
+        let mut running = Vec::new();
+        for rows in shares {
+            let again = rows.clone();
+            let thread = std::thread::Builder::new()
+                .name(SCAN_THREAD.to_owned())
+                .spawn_scoped(scope, move || search(rows));
+            running.push(thread.map_err(|_| again));
+        }
+        let mut found = vec![search(first)?];
+        for thread in running {
+            found.push(match thread {
+                Ok(thread) => thread.join().map_err(|_| panicked())??,
+                // A system that grants no more threads costs time, not the result.
+                Err(rows) => search(rows)?,
+            });
+        }
+        Ok(found)
+    })
 }
 
 fn panicked() -> Error {
@@ -376,6 +384,43 @@ mod tests {
         }
 
         #[test]
+        fn many_points_find_what_each_finds_alone(
+            table in tables(),
+            count in 0usize..50,
+            users in proptest::collection::vec((-2.0f32..2.0, proptest::option::of(0u32..40), any::<bool>()), 0..40),
+        ) {
+            for dtype in DTYPES {
+                for metric in METRICS {
+                    let bundle = table.open(dtype, metric);
+                    let space = bundle.space("s").unwrap();
+                    let points: Vec<f32> = users
+                        .iter()
+                        .flat_map(|(factor, ..)| table.point.iter().map(move |x| x * factor))
+                        .collect();
+                    let admissions: Vec<Admission> = users
+                        .iter()
+                        .map(|(_, item, allow)| {
+                            let item = item.filter(|&item| item < space.len());
+                            let filter = match (item, allow) {
+                                (Some(item), true) => Filter::new().allow([item]),
+                                (item, _) => Filter::new().exclude(item),
+                            };
+                            admission(&bundle, &filter)
+                        })
+                        .collect();
+                    let found = space.nearest_many(&points, count, &admissions, 1, &Cancel::new()).unwrap();
+                    let alone: Vec<_> = points
+                        .chunks(table.width)
+                        .zip(&admissions)
+                        .map(|(point, admission)| space.nearest(point, count, admission, 1, &Cancel::new()).unwrap())
+                        .collect();
+                    let bits = |found: &[Vec<Scored>]| -> Vec<_> { found.iter().map(|found| pairs(found)).collect() };
+                    prop_assert_eq!(bits(&found), bits(&alone), "{} {}", dtype, metric);
+                }
+            }
+        }
+
+        #[test]
         fn scores_are_close_to_those_of_exact_arithmetic(table in tables()) {
             for dtype in DTYPES {
                 for metric in METRICS {
@@ -415,13 +460,17 @@ mod tests {
                 for metric in METRICS {
                     let bundle = table.open(dtype, metric);
                     let space = bundle.space("s").unwrap();
-                    let admission = admission(&bundle, &Filter::new().exclude([1, 5000]));
+                    let all_but = |bundle: &Bundle| admission(bundle, &Filter::new().exclude([1, 5000]));
+                    let admission = all_but(&bundle);
                     let admits = |item| !table.is_cold(item) && item != 1 && item != 5000;
                     let expected = naively(&table.scores(dtype, metric), count, admits);
                     for threads in 1..=4 {
                         let found = space.nearest(&table.point, count, &admission, threads, &Cancel::new()).unwrap();
                         prop_assert_eq!(&pairs(&found), &expected, "{} {} {}", dtype, metric, threads);
                     }
+                    let (points, admissions) = (table.point.repeat(5), [(); 5].map(|()| all_but(&bundle)));
+                    let many = space.nearest_many(&points, count, &admissions, 2, &Cancel::new()).unwrap();
+                    prop_assert!(many.iter().all(|found| pairs(found) == expected));
                 }
             }
         }
@@ -519,6 +568,22 @@ mod tests {
                 &cancel,
             );
             assert!(matches!(found, Err(Error::Cancelled)));
+        }
+        let admissions = [(); 5].map(|()| Admission::default());
+        let found = space.nearest_many(&[1.0; 10], 1, &admissions, 1, &cancel);
+        assert!(matches!(found, Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn many_points_must_fit() {
+        let bundle = small(&[1.0, 0.0], "dot");
+        let space = bundle.space("s").unwrap();
+        let admissions = [(); 5].map(|()| Admission::default());
+        for points in [&[1.0; 9][..], &[f32::NAN; 10]] {
+            let error = space
+                .nearest_many(points, 1, &admissions, 1, &Cancel::new())
+                .unwrap_err();
+            assert!(error.to_string().contains("point"), "{error}");
         }
     }
 }

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use half::f16;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::kernel::{Block, Query, Stored};
 use crate::bundle::{Array, Metric, RowType, SpaceEntry, Tensors};
@@ -288,6 +289,43 @@ impl Space {
         Ok(Query::new(self.metric, point))
     }
 
+    /// The biases of the rows `range`, if the space has them.
+    pub(super) fn biases(&self, range: Range<usize>) -> Result<Option<&[f32]>> {
+        self.bias
+            .as_deref()
+            .map(|bias| self.entries("bias", bias, range))
+            .transpose()
+    }
+
+    /// The rows `range` as f32, in place or in `room`, and the scales that are still to be applied: the kernel takes
+    /// those of i8 rows after it has summed, except for [`Metric::L2`].
+    ///
+    /// `room`: at least `[range, width]`.
+    pub(super) fn wide_rows<'a>(
+        &'a self,
+        range: Range<usize>,
+        room: &'a mut [f32],
+    ) -> Result<(&'a [f32], Option<&'a [f32]>)> {
+        let room = &mut room[..range.len() * self.width];
+        match &self.rows {
+            Rows::F32(rows) => return Ok((self.block(rows, range)?, None)),
+            Rows::F16(rows) => widen(self.block(rows, range)?, 1.0, room),
+            Rows::I8 { rows, scale, .. } => {
+                let scales = self.entries("scale", scale, range.clone())?;
+                let rows = self.block(rows, range)?;
+                if self.metric != Metric::L2 {
+                    widen(rows, 1.0, room);
+                    return Ok((room, Some(scales)));
+                }
+                let out = room.chunks_exact_mut(self.width);
+                for ((row, &scale), out) in rows.chunks_exact(self.width).zip(scales).zip(out) {
+                    widen(row, scale, out);
+                }
+            }
+        }
+        Ok((room, None))
+    }
+
     /// Scores the rows `range`, cold ones too, into `scores` of the same length.
     pub(super) fn score_block(
         &self,
@@ -295,10 +333,7 @@ impl Space {
         range: Range<usize>,
         scores: &mut [f32],
     ) -> Result<()> {
-        let biases = match self.bias.as_deref() {
-            Some(bias) => Some(self.entries("bias", bias, range.clone())?),
-            None => None,
-        };
+        let biases = self.biases(range.clone())?;
         match &self.rows {
             Rows::F32(rows) => {
                 let rows = self.block(rows, range)?;
@@ -364,10 +399,21 @@ impl Space {
     }
 }
 
-fn widen<T: Stored>(row: &[T], scale: f32, out: &mut [f32]) {
-    for (out, &stored) in out.iter_mut().zip(row) {
-        *out = scale * stored.widen::<false>();
+/// Sets `out` to the numbers of some rows, as f32, times `scale`.
+fn widen<T: Stored>(rows: &[T], scale: f32, out: &mut [f32]) {
+    struct Widen<'a, T>(&'a [T], f32, &'a mut [f32]);
+    impl<T: Stored> WithSimd for Widen<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            let Self(rows, scale, out) = self;
+            for (out, &stored) in out.iter_mut().zip(rows) {
+                *out = scale * stored.widen::<false>();
+            }
+        }
     }
+    Arch::new().dispatch(Widen(rows, scale, out));
 }
 
 #[cfg(test)]
