@@ -233,16 +233,43 @@ impl<T: Stored> WithSimd for Block<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let width = self.query.point.len().max(1);
+        // Loops of a known length lie open to the compiler, which keeps the point in registers.
+        match self.query.point.len() {
+            64 => self.score_rows::<64>(),
+            128 => self.score_rows::<128>(),
+            _ => self.score_rows::<ANY>(),
+        }
+    }
+}
+
+/// Stands for a width that is not known when this is compiled.
+const ANY: usize = 0;
+
+/// The numbers of a row, `WIDTH` of them unless that is [`ANY`].
+#[inline(always)]
+fn as_wide<const WIDTH: usize, T>(row: &[T]) -> &[T] {
+    match WIDTH {
+        ANY => row,
+        _ => row.get(..WIDTH).unwrap_or(row),
+    }
+}
+
+impl<T: Stored> Block<'_, T> {
+    #[inline(always)]
+    fn score_rows<const WIDTH: usize>(self) {
+        let width = match WIDTH {
+            ANY => self.query.point.len().max(1),
+            _ => WIDTH,
+        };
         let scales = self.scales.filter(|_| T::SCALED);
         let mut lanes = [[[0.0; LANES]; GROUP]; 2];
         let groups = self.scores.chunks_mut(GROUP);
         for (group, (scores, rows)) in groups.zip(self.rows.chunks(GROUP * width)).enumerate() {
             let scales = scales.map(|scales| &scales[group * GROUP..][..scores.len()]);
             if T::all_finite(rows) {
-                score_group::<T, true>(self.query, rows, scales, scores, &mut lanes);
+                score_group::<T, WIDTH, true>(self.query, rows, scales, scores, &mut lanes);
             } else {
-                score_group::<T, false>(self.query, rows, scales, scores, &mut lanes);
+                score_group::<T, WIDTH, false>(self.query, rows, scales, scores, &mut lanes);
             }
         }
         match self.biases {
@@ -259,7 +286,7 @@ impl<T: Stored> WithSimd for Block<'_, T> {
 
 /// Scores at most [`GROUP`] rows, without biases. `sums` and `squares` are room for their lanes.
 #[inline(always)]
-fn score_group<T: Stored, const FINITE: bool>(
+fn score_group<T: Stored, const WIDTH: usize, const FINITE: bool>(
     query: Query<'_>,
     rows: &[T],
     scales: Option<&[f32]>,
@@ -271,7 +298,10 @@ fn score_group<T: Stored, const FINITE: bool>(
         point,
         norm,
     } = query;
-    let rows = rows.chunks_exact(point.len().max(1));
+    let point = as_wide::<WIDTH, _>(point);
+    let rows = rows
+        .chunks_exact(point.len().max(1))
+        .map(as_wide::<WIDTH, _>);
     let scale = |index: usize| scales.map_or(1.0, |scales| scales[index]);
     match metric {
         Metric::Dot => {

@@ -125,20 +125,24 @@ impl Scan<'_> {
             let end = rows.end.min(start + BLOCK);
             let scores = &mut scores[..end - start];
             self.space.score_block(self.query, start..end, scores)?;
-            if !any_reaches(scores, best.threshold()) {
+            let mut threshold = best.threshold();
+            if !any_reaches(scores, threshold) {
                 continue;
             }
             for (item, &score) in (start..).zip(scores.iter()) {
-                // Items are numbered in u32: there are no more rows than that.
-                let scored = Scored {
-                    item: item as u32,
-                    score,
-                };
-                if best.takes(scored)
-                    && !self.space.is_cold(scored.item)
-                    && self.admission.admits(scored.item)
-                {
-                    best.push(scored);
+                if score >= threshold {
+                    // Items are numbered in u32: there are no more rows than that.
+                    let scored = Scored {
+                        item: item as u32,
+                        score,
+                    };
+                    if best.takes(scored)
+                        && !self.space.is_cold(scored.item)
+                        && self.admission.admits(scored.item)
+                    {
+                        best.push(scored);
+                        threshold = best.threshold();
+                    }
                 }
             }
         }

@@ -260,6 +260,13 @@ impl Space {
                 widen(self.block(rows, range)?, scale, out);
             }
         }
+        // First without a way out of the loop, so that it vectorises.
+        if out
+            .iter()
+            .fold(true, |finite, number| finite & number.is_finite())
+        {
+            return Ok(());
+        }
         match out.iter().position(|number| !number.is_finite()) {
             None => Ok(()),
             Some(column) => {

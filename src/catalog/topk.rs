@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::admission::Admission;
@@ -20,46 +20,40 @@ pub(crate) struct Scored {
     pub(crate) score: f32,
 }
 
-/// Orders by rank: the best first. Scores are never NaN here.
-impl Scored {
-    fn rank(&self, other: &Self) -> Ordering {
-        let by_score = other
-            .score
-            .partial_cmp(&self.score)
-            .unwrap_or(Ordering::Equal);
-        by_score.then(self.item.cmp(&other.item))
+/// An item and its score as one number: the greater ranks before the less. Scores are never NaN here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(u64);
+
+impl Rank {
+    fn of(scored: Scored) -> Self {
+        // As integers, positive floats rise with their value and negative ones fall. −0 and 0 tie.
+        let bits = (scored.score + 0.0).to_bits();
+        let rising = if bits & SIGN == 0 { bits | SIGN } else { !bits };
+        Self(u64::from(rising) << 32 | u64::from(!scored.item))
+    }
+
+    fn scored(self) -> Scored {
+        let (rising, item) = ((self.0 >> 32) as u32, !(self.0 as u32));
+        let bits = if rising & SIGN == 0 {
+            !rising
+        } else {
+            rising & !SIGN
+        };
+        Scored {
+            item,
+            score: f32::from_bits(bits),
+        }
     }
 }
 
-/// The greatest is the one that ranks last, so a heap of these has it at its top.
-#[derive(Clone, Copy, Debug)]
-struct Ranked(Scored);
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.rank(&other.0)
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ranked {}
+const SIGN: u32 = 1 << 31;
 
 /// The best `count` of the scores it has been shown.
 #[derive(Debug)]
 pub(crate) struct TopK {
     count: usize,
-    heap: BinaryHeap<Ranked>,
+    /// Has at its top what ranks last.
+    heap: BinaryHeap<Reverse<Rank>>,
 }
 
 impl TopK {
@@ -70,7 +64,7 @@ impl TopK {
         room.try_reserve_exact(count)
             .map_err(|_| Error::OutOfMemory {
                 what: format!("the best {count} of {len} items"),
-                bytes: count.saturating_mul(size_of::<Ranked>()),
+                bytes: count.saturating_mul(size_of::<Rank>()),
             })?;
         Ok(Self {
             count,
@@ -82,7 +76,7 @@ impl TopK {
     /// late, which [`takes`](Self::takes) knows.
     pub(crate) fn threshold(&self) -> f32 {
         match self.heap.peek() {
-            Some(last) if self.heap.len() >= self.count => last.0.score,
+            Some(last) if self.heap.len() >= self.count => last.0.scored().score,
             _ => f32::NEG_INFINITY,
         }
     }
@@ -95,7 +89,9 @@ impl TopK {
         if self.heap.len() < self.count {
             return true;
         }
-        self.heap.peek().is_some_and(|last| Ranked(scored) < *last)
+        self.heap
+            .peek()
+            .is_some_and(|last| Rank::of(scored) > last.0)
     }
 
     /// Shows it a score. Every item comes once.
@@ -104,16 +100,16 @@ impl TopK {
             return;
         }
         if self.heap.len() < self.count {
-            self.heap.push(Ranked(scored));
+            self.heap.push(Reverse(Rank::of(scored)));
         } else if let Some(mut last) = self.heap.peek_mut() {
-            *last = Ranked(scored);
+            *last = Reverse(Rank::of(scored));
         }
     }
 
     /// Shows it the best of other items.
     pub(crate) fn merge(&mut self, other: Self) {
-        for Ranked(scored) in other.heap {
-            self.push(scored);
+        for Reverse(rank) in other.heap {
+            self.push(rank.scored());
         }
     }
 
@@ -122,7 +118,7 @@ impl TopK {
         self.heap
             .into_sorted_vec()
             .into_iter()
-            .map(|Ranked(scored)| scored)
+            .map(|Reverse(rank)| rank.scored())
             .collect()
     }
 }
