@@ -58,7 +58,7 @@
  *
  *   | object                           | share between threads                       | free                         |
  *   |----------------------------------|---------------------------------------------|------------------------------|
- *   | engine, bundle                   | yes; runs of one network take turns         | when no call is running on   |
+ *   | engine, bundle                   | yes; runs of one network take turns, or as  | when no call is running on   |
  *   |                                  |                                             | it; live recommenders keep   |
  *   |                                  |                                             | what they need               |
  *   | recommender, parts               | no; may move between threads                | when no call is running on it|
@@ -572,6 +572,11 @@ typedef struct oneiro_graph_options {
   int32_t prepack;
   /** Must be 0; for a field to come. */
   int32_t reserved;
+  /**
+   * How many runs of the graph may go at once; 1 by default, at least 1, at most 1024. Mapped weights are shared
+   * between them, prepacked ones are copied for each.
+   */
+  size_t replicas;
 } oneiro_graph_options;
 
 /** How an engine runs its graphs. Fill it with oneiro_engine_options_init first. Yours; borrowed for the call. */
@@ -595,6 +600,12 @@ typedef struct oneiro_engine_options {
   const oneiro_graph_options *graphs;
   /** How many graphs have options of their own; 0 by default. */
   size_t graph_count;
+  /**
+   * How many runs of one graph may go at once, for every graph that `graphs` does not name: for servers, whose threads
+   * would otherwise take turns. 1 by default, at least 1, at most 1024. Mapped weights are shared between them,
+   * prepacked ones are copied for each.
+   */
+  size_t replicas;
 } oneiro_engine_options;
 
 /** Fills `options` with defaults; `size` is sizeof(oneiro_graph_options). NULL is nothing. */
@@ -1386,7 +1397,7 @@ oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
                                           oneiro_items **out,
                                           oneiro_error **error);
 
-/* ---- Recommend, retrieve, similar -------------------------------------------------------------- */
+/* ---- Recommend, retrieve, similar; one user or many -------------------------------------------- */
 
 /** The items with the highest counts in the training data; needs no history. */
 #define ONEIRO_BY_POPULARITY 1
@@ -1431,6 +1442,54 @@ oneiro_status oneiro_recommender_retrieve(oneiro_recommender *recommender,
                                           const oneiro_call_options *options,
                                           oneiro_ranking **out,
                                           oneiro_error **error);
+
+/**
+ * The `count` best items of each of many users by the bundle's recipe: what oneiro_recommender_recommend gives them one
+ * by one, in less time, for their histories share runs of the network and one pass over the rows. A score may differ
+ * from that of the user alone by 1e-5 of the largest; states that users have already are used, and new ones kept. The
+ * time of a step is that of all users who took it.
+ *
+ * users:   borrowed for the call; `user_count` recommenders of this engine, each once.
+ * filter:  borrowed for the call; NULL takes the bundle's default for seen items. It holds for every user.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     room for `user_count` rankings, in the order of the users; each yours, free with oneiro_ranking_free. All are
+ *          written or, on an error, none.
+ * Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also if there are no users, one of another engine,
+ *          or one twice.
+ * Threads: any number at once on one engine; alone on each of these recommenders.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_recommend_batch(const oneiro_engine *engine,
+                                            oneiro_recommender *const *users,
+                                            size_t user_count,
+                                            size_t count,
+                                            const oneiro_filter *filter,
+                                            const oneiro_call_options *options,
+                                            oneiro_ranking **out,
+                                            oneiro_error **error);
+
+/**
+ * The `count` best items of each of many users in one way, ONEIRO_BY_…: what oneiro_recommender_retrieve gives them one
+ * by one, as oneiro_engine_recommend_batch does.
+ *
+ * users:   borrowed for the call; `user_count` recommenders of this engine, each once.
+ * filter:  borrowed for the call; NULL takes the bundle's default for seen items. It holds for every user.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     room for `user_count` rankings, in the order of the users; each yours, free with oneiro_ranking_free. All are
+ *          written or, on an error, none.
+ * Errors:  as oneiro_engine_recommend_batch; ONEIRO_INVALID_ARGUMENT also for an unknown `by`.
+ * Threads: any number at once on one engine; alone on each of these recommenders.
+ */
+ONEIRO_API
+oneiro_status oneiro_engine_retrieve_batch(const oneiro_engine *engine,
+                                           oneiro_recommender *const *users,
+                                           size_t user_count,
+                                           int32_t by,
+                                           size_t count,
+                                           const oneiro_filter *filter,
+                                           const oneiro_call_options *options,
+                                           oneiro_ranking **out,
+                                           oneiro_error **error);
 
 /**
  * The `count` items most like `item`, which is not among them.

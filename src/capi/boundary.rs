@@ -99,8 +99,8 @@ pub(super) unsafe fn on_all<H: Handle, T>(
     if let Some((_, index)) = order.first().filter(|(first, _)| first.is_null()) {
         return Err(entry(*index, "is NULL"));
     }
-    if let Some(pair) = order.array_windows().find(|[(a, _), (b, _)]| a == b) {
-        let [(_, first), (_, again)] = *pair;
+    if let Some(pair) = order.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        let ((_, first), (_, again)) = (pair[0], pair[1]);
         return Err(entry(again, &format!("is entry {first} again")));
     }
     let mut values = room(handles.len(), parameter)?;
