@@ -210,7 +210,7 @@ fn a_graph_that_would_never_end_is_stopped_at_the_deadline_and_so_is_who_waits_f
         options.cancel = cancel.clone();
         options.deadline = deadline;
         let mut user = engine.recommender();
-        user.observe_items(&[1]).unwrap();
+        user.observe_items(&[1, 2]).unwrap();
         user.recommend_with(5, &Filter::new(), &options)
             .unwrap_err()
     };
