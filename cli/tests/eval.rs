@@ -127,13 +127,32 @@ fn check(report: &Value, ranks: &[Option<usize>]) {
     }
 }
 
+/// The interactions' file has the latest event first.
+fn check_ranks(written: &Path, ranks: &[Option<usize>]) {
+    let text = fs::read_to_string(written).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("line,rank"));
+    let pairs = lines.map(|pair| pair.split_once(',').unwrap());
+    let (at, found): (Vec<u32>, Vec<Option<usize>>) = pairs
+        .map(|(line, rank)| (line.parse::<u32>().unwrap(), rank.parse().ok()))
+        .unzip();
+    assert!(at.is_sorted_by(|a, b| a < b) && at[0] >= 2);
+    assert!(found.iter().rev().eq(ranks), "{text}");
+}
+
 #[test]
 fn figures_equal_those_of_brute_force() {
     let folder = tempfile::tempdir().unwrap();
     let events = events();
     let tiny = bundle("tiny");
-    // The latest tenth of 170 is 17.
-    for (with_split, first) in [(true, 120), (false, 153)] {
+    let written = folder.path().join("ranks.csv");
+    // The latest tenth of 170 is 17; a share that is asked for stands above the split.
+    for (with_split, held_out, first) in [
+        (true, None, 120),
+        (false, None, 153),
+        (false, Some("0.2"), 136),
+        (true, Some("0.2"), 136),
+    ] {
         let file = write(folder.path(), &events, with_split);
         for (by, way) in [(By::Encoder, "encoder"), (By::Popularity, "popularity")] {
             for (seen, again) in [(Seen::Exclude, "exclude"), (Seen::Allow, "allow")] {
@@ -142,8 +161,17 @@ fn figures_equal_those_of_brute_force() {
                 for threads in ["1", "3"] {
                     let arguments = ["eval", &tiny, &file, "--by", way, "--seen", again];
                     let rest = ["--k", "10,1,5,5", "--threads", threads, "--json"];
-                    let report = oneiro(&[&arguments[..], &rest].concat()).json();
+                    let mut all = [&arguments[..], &rest].concat();
+                    all.extend(["--ranks", written.to_str().unwrap()]);
+                    all.extend(held_out.iter().flat_map(|share| ["--held-out", share]));
+                    let report = oneiro(&all).json();
                     check(&report, &expected);
+                    check_ranks(&written, &expected);
+                    let by_time = held_out.or((!with_split).then_some("0.1"));
+                    assert_eq!(
+                        report["held_out"].as_f64(),
+                        by_time.map(|share| share.parse().unwrap())
+                    );
                     assert_eq!(
                         (&report["by"], &report["seen"]),
                         (&way.into(), &again.into())
@@ -189,9 +217,21 @@ fn what_cannot_be_evaluated_is_said() {
     let file = write(folder.path(), &events(), true);
     let answer = oneiro(&["eval", &tiny, &file, "--encoder", "bert4rec"]);
     assert!(answer.error(3).contains("`bert4rec`"));
+    let nowhere = path("nowhere/ranks.csv");
+    let answer = oneiro(&["eval", &tiny, &file, "--ranks", &nowhere]);
+    assert!(answer.error(10).contains("nowhere/ranks.csv"));
+    let answer = oneiro(&["eval", &tiny, &file, "--held-out", "0.999"]);
+    assert!(
+        answer
+            .error(10)
+            .contains("170 rows are too few to hold out a share of 0.999")
+    );
     for wrong in [
         &["--k", "0"][..],
         &["--threads", "0"],
+        &["--held-out", "0"],
+        &["--held-out", "1"],
+        &["--held-out", "nan"],
         &["--by", "popularity", "--encoder", "sasrec"],
     ] {
         assert_eq!(

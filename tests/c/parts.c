@@ -7,10 +7,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#define FILES 8
-static const char *const NAMES[FILES] = {"manifest.json",    "catalog.safetensors", "encoder.onnx",
-                                         "encoder.weights",  "half.safetensors",    "items.safetensors",
-                                         "small.safetensors", "texts.safetensors"};
+#define FILES 18
+static const char *const NAMES[FILES] = {
+  "manifest.json",           "catalog.safetensors",       "encoder.onnx",            "encoder.weights",
+  "half.safetensors",        "items.safetensors",         "small.safetensors",       "texts.safetensors",
+  "caser.encoder.onnx",      "caser.encoder.weights",     "caser.items.safetensors", "caser.scores.safetensors",
+  "gru4rec.encoder.onnx",    "gru4rec.encoder.weights",   "gru4rec.items.safetensors",
+  "nextitnet.encoder.onnx",  "nextitnet.encoder.weights", "nextitnet.items.safetensors"};
 
 struct content {
   uint64_t *words; /* aligned as bytes that are lent must be */

@@ -330,14 +330,14 @@ int main(void) {
   SUCCEEDS(oneiro_runtime_load(oneiro_runtime_path(), e));
 
   SUCCEEDS(oneiro_engine_memory(engine, &memory, e));
-  CHECK(oneiro_memory_len(memory) == 7);
+  CHECK(oneiro_memory_len(memory) == 17);
   for (size_t i = 0; i < oneiro_memory_len(memory); i++) {
     CHECK(strlen(oneiro_memory_name(memory, i)) > 0);
     bytes += oneiro_memory_mapped_bytes(memory, i);
-    CHECK(oneiro_memory_private_bytes(memory, i) <= 2 * 10560);
+    CHECK(oneiro_memory_private_bytes(memory, i) <= 2 * 13056);
     CHECK(oneiro_memory_cached_bytes(memory, i) == 0);
   }
-  CHECK(bytes > 10000 && oneiro_memory_name(memory, 7) == NULL);
+  CHECK(bytes > 10000 && oneiro_memory_name(memory, 17) == NULL);
   oneiro_memory_free(memory);
 
   use_catalog(engine);

@@ -113,8 +113,8 @@ def by_pytorch(bundle: Bundle, encoder: str, rows: Rows, seen: str) -> np.ndarra
     """The rank of every target, and the least and the greatest it might be for scores as close as `CLOSE`; [3, n].
     Infinite where the target never ranks.
     """
-    cold = bundle.space(bundle.manifest["encoders"][encoder]["output"])["cold"] == 1
-    scorer = Scorer(bundled_network(bundle, encoder), cold)
+    scored = bundle.space(bundle.manifest["encoders"][encoder]["output"])
+    scorer = Scorer(bundled_network(bundle, encoder), scored.get("cold", np.zeros(len(scored["rows"]))) == 1)
     found = []
     for start in tqdm(range(0, len(rows), BATCH), desc=f"{encoder} by PyTorch", leave=False):
         histories, targets = rows.histories[start : start + BATCH], rows.targets[start : start + BATCH]
@@ -145,7 +145,8 @@ def by_oneiro(oneiro: str, bundle: Path, encoder: str, events: Path, lines: np.n
         found = {int(row["line"]): float(row["rank"] or "inf") for row in csv.DictReader(file)}
     if sorted(found) != sorted(lines.tolist()):
         raise Problem(f"{oneiro} eval ranked {len(found)} rows, expected {len(lines)}")
-    measured = {f"{metric.upper()}@{one['k']}": one[metric]["mean"] for metric in ("hr", "ndcg") for one in json.loads(run.stdout)["figures"]}
+    figures = json.loads(run.stdout)["figures"]
+    measured = {f"{metric.upper()}@{one['k']}": one[metric]["mean"] for metric in ("hr", "ndcg") for one in figures}
     return np.array([found[line] for line in lines.tolist()]), measured
 
 
@@ -198,7 +199,7 @@ def section(agreements: list[Agreement]) -> str:
 HEAD = (
     "## oneiro beside PyTorch\n\n"
     "The rank of every row's target by `oneiro eval` and by the PyTorch network with the bundle's weights. Where ranks differ, "
-    "scores are close if PyTorch's own, moved by a hundred-thousandth of the target's, give oneiro's rank too: those rows are float rounding, "
-    "and are listed below, numbered from 0, with the rank by PyTorch and by oneiro. Then HR@10 / NDCG@10 by PyTorch, and by `oneiro eval` "
-    "with every item table in f32, in f16 and in i8: what smaller tables cost.\n"
+    "scores are close if PyTorch's own, moved by a hundred-thousandth of the target's, give oneiro's rank too: that is float "
+    "rounding, and these rows are listed below, numbered from 0, with the rank by PyTorch and by oneiro. Then HR@10 / NDCG@10 by "
+    "PyTorch, and by `oneiro eval` with every item table in f32, in f16 and in i8: what smaller tables cost.\n"
 )

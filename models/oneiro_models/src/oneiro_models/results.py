@@ -13,8 +13,8 @@ SUFFIX = ".result.json"
 
 HEAD = (
     "# Results\n\n"
-    "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train`, `evaluate --record` and `agree --record` left in RUNS; "
-    "never by hand.\n\n"
+    "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train`, `evaluate --record` and "
+    "`agree --record` left in RUNS; never by hand.\n\n"
     "Every item is ranked, those of the history left out or ranked too, as each heading says; ties count against the method. "
     "A figure is the mean over the rows ± its standard error. Baselines are computed anew on all rows beside every network. "
     "The epoch of a trained network is chosen by HR@10 on the first kind of rows of its data set, which flatters it a little; "
