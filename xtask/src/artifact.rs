@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result, While};
 use crate::process;
+use crate::workspace::Workspace;
 
 /// Builds with cargo and says where the results lie, wherever the target folder is.
 ///
@@ -29,6 +30,16 @@ pub fn build(command: &mut Command, quiet: bool) -> Result<Vec<Artifact>> {
         .lines()
         .filter_map(parse)
         .collect())
+}
+
+/// Builds the command `oneiro`. `profile`: what to tell cargo beside that.
+pub fn oneiro(workspace: &Workspace, profile: &[&str], quiet: bool) -> Result<PathBuf> {
+    let mut build = workspace.cargo();
+    build.args(["build", "--package", "oneiro-cli", "--bin", "oneiro"]);
+    self::build(build.args(profile), quiet)?
+        .into_iter()
+        .find_map(|artifact| artifact.executable.filter(|_| artifact.name == "oneiro"))
+        .ok_or_else(|| Error::new("cargo built no program `oneiro`"))
 }
 
 /// One target that cargo has built.

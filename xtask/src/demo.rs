@@ -33,19 +33,7 @@ pub fn command(workspace: &Workspace) -> Result<Command> {
     }
     onnxruntime::ensure(workspace)?;
     eprintln!("oneiro: building the command, in release mode");
-    let mut build = workspace.cargo();
-    build.args([
-        "build",
-        "--release",
-        "--package",
-        "oneiro-cli",
-        "--bin",
-        "oneiro",
-    ]);
-    let oneiro = artifact::build(&mut build, false)?
-        .into_iter()
-        .find_map(|artifact| artifact.executable.filter(|_| artifact.name == "oneiro"))
-        .ok_or_else(|| Error::new("cargo built no program `oneiro`"))?;
+    let oneiro = artifact::oneiro(workspace, &["--release"], false)?;
     let mut recommend = workspace.command(oneiro);
     recommend.args(["recommend", BUNDLE]);
     for title in HISTORY {

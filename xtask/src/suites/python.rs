@@ -1,4 +1,5 @@
 use super::summaries;
+use crate::artifact;
 use crate::error::Result;
 use crate::python_env::PythonEnv;
 use crate::report::Report;
@@ -12,13 +13,15 @@ pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
         report.skip("python", "cargo xtask setup");
         return Ok(());
     }
+    let oneiro = artifact::oneiro(workspace, &[], true)?;
     let mut pytest = workspace.command(python.python());
     pytest
         .args(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"])
         .arg(format!("{PACKAGE}/tests"));
     pytest
         .env("PYTHONPATH", workspace.path(PACKAGE).join("src"))
-        .env("PYTHONDONTWRITEBYTECODE", "1");
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("ONEIRO_COMMAND", oneiro);
     report.check_counted("pytest", &mut pytest, summaries::pytest)?;
     // They are no skips, which `--all` would refuse, but they shall be seen.
     if let Some(count) = left_out(&report.log) {
