@@ -12,7 +12,7 @@ pub struct Choice {
     /// Not this item, an id or a title; may be repeated
     #[arg(long, value_name = "ITEM")]
     exclude: Vec<String>,
-    /// No items but this one, an id or a title; may be repeated
+    /// No items but this one, an id or a title; repeated: candidates of your own
     #[arg(long, value_name = "ITEM")]
     only: Vec<String>,
     /// Only items with this tag, for example genres=Comedy; repeated: with all of them

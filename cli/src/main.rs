@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrangement;
 mod choice;
 mod eval;
 mod failure;
@@ -12,6 +13,7 @@ mod lookup;
 mod output;
 mod ranking;
 mod recommend;
+mod score;
 mod similar;
 mod table;
 mod verify;
@@ -39,6 +41,7 @@ struct Arguments {
 enum Command {
     Recommend(recommend::Arguments),
     Similar(similar::Arguments),
+    Score(score::Arguments),
     Eval(eval::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
@@ -56,6 +59,7 @@ Exit codes:
   20  ONNX Runtime is missing or failed
   21  out of memory
   30  stopped with Ctrl-C
+  31  --deadline-ms struck before there was a result
   70  a bug in oneiro";
 
 fn main() -> ExitCode {
@@ -81,6 +85,7 @@ fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Recommend(arguments) => recommend::run(arguments, cancel),
         Command::Similar(arguments) => similar::run(arguments, cancel),
+        Command::Score(arguments) => score::run(arguments, cancel),
         Command::Eval(arguments) => eval::run(arguments, cancel),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Verify(arguments) => verify::run(arguments, &cancel),

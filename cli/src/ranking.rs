@@ -1,5 +1,6 @@
 //! Printing a ranking: lines for people, JSON for programs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
@@ -17,19 +18,23 @@ pub struct Report {
     history: Vec<Named>,
     skipped: Vec<String>,
     stages: Vec<Timed>,
+    stopped_after: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Ranked {
     #[serde(flatten)]
     item: Named,
+    /// NaN, of a pinned item that never ranks, is null.
     score: f32,
     from: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boost: Option<f32>,
 }
 
 /// An item with the names that it has.
 #[derive(Serialize)]
-struct Named {
+pub struct Named {
     item: u32,
     id: String,
     title: Option<String>,
@@ -43,33 +48,38 @@ struct Timed {
 }
 
 impl Report {
+    /// `boosts`: what was added to the scores of which items.
     pub fn new(
         catalog: &Catalog,
         ranking: &Ranking,
         history: &[u32],
         skipped: Vec<String>,
+        boosts: &BTreeMap<u32, f32>,
     ) -> Result<Self> {
         let ranked = |(item, score, origin): (u32, f32, Origin)| {
             Ok(Ranked {
                 item: Named::new(catalog, item)?,
                 score,
                 from: origin.as_str(),
+                boost: boosts.get(&item).copied(),
             })
         };
         Ok(Self {
             items: ranking.iter().map(ranked).collect::<Result<_>>()?,
-            history: history
-                .iter()
-                .map(|&item| Named::new(catalog, item))
-                .collect::<Result<_>>()?,
+            history: Named::all(catalog, history)?,
             skipped,
             stages: ranking.stages().iter().map(Timed::new).collect(),
+            stopped_after: ranking.stopped_after().map(Into::into),
         })
     }
 }
 
 impl Named {
-    fn new(catalog: &Catalog, item: u32) -> Result<Self> {
+    pub fn all(catalog: &Catalog, items: &[u32]) -> Result<Vec<Self>> {
+        items.iter().map(|&item| Self::new(catalog, item)).collect()
+    }
+
+    pub fn new(catalog: &Catalog, item: u32) -> Result<Self> {
         let title = catalog.title(item)?.map(Into::into);
         Ok(Self {
             item,
@@ -92,17 +102,14 @@ impl Timed {
 /// Writes `Title  score` lines to stdout, with their ranks if a person reads them.
 pub fn print(catalog: &Catalog, ranking: &Ranking, count: usize) -> Result<(), Failure> {
     let mut rows = Vec::with_capacity(ranking.len());
-    for (rank, (item, score, origin)) in (1..).zip(ranking.iter()) {
+    let counted = ranking.origins().contains(&Origin::Popularity);
+    for (rank, (item, score, _)) in (1..).zip(ranking.iter()) {
         let rank = if output::is_read() {
             format!("{rank}")
         } else {
             String::new()
         };
-        let score = match origin {
-            Origin::Popularity => format!("{score:.0}"),
-            _ => format!("{score:.3}"),
-        };
-        rows.push([rank, name(catalog, item)?, score]);
+        rows.push([rank, name(catalog, item)?, shown(score, counted)]);
     }
     output::results(|out| {
         let sides = [Side::Right, Side::Left, Side::Right];
@@ -116,6 +123,10 @@ pub fn print(catalog: &Catalog, ranking: &Ranking, count: usize) -> Result<(), F
             .lines()
             .try_for_each(|line| writeln!(out, "{}", with_dim_rank(line)))
     })?;
+    if let Some(stage) = ranking.stopped_after() {
+        output::note(format_args!("The deadline struck after `{stage}`."));
+        return Ok(());
+    }
     match ranking.len() {
         0 => output::note("No item fits."),
         1 if count > 1 => output::note("Only one item fits."),
@@ -123,6 +134,15 @@ pub fn print(catalog: &Catalog, ranking: &Ranking, count: usize) -> Result<(), F
         _ => {}
     }
     Ok(())
+}
+
+/// A score as a person should see it; counts are whole numbers.
+pub fn shown(score: f32, counted: bool) -> String {
+    match score {
+        score if score.is_nan() => "none".into(),
+        score if counted => format!("{score:.0}"),
+        score => format!("{score:.3}"),
+    }
 }
 
 /// Writes how long each step took to stderr.

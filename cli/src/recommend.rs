@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use oneiro::{By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, RetrieveEntry, Seen};
 
+use crate::arrangement::Arranging;
 use crate::choice::Choice;
 use crate::failure::Failure;
 use crate::lookup::Lookup;
@@ -57,12 +58,15 @@ pub struct Arguments {
     exclude_seen: bool,
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    arranging: Arranging,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   oneiro recommend models/demo --seen Inception --seen tt0816692
   oneiro recommend models/demo --seen \"The Matrix\" -k 5 --tag genres=Comedy --between year=1990..1999
+  oneiro recommend models/demo --seen Inception --diversity 0.7 --cap genres=4 --pin \"Blade Runner@2\"
   oneiro recommend models/demo --by popularity --json";
 
 /// A way to retrieve.
@@ -103,14 +107,16 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     } else if arguments.exclude_seen {
         filter = filter.seen(Seen::Exclude);
     }
-    let skipped = lookup.report();
-
     let mut options = CallOptions::default();
     options.cancel = cancel;
     options.threads = arguments.threads.into();
     options.encoder.clone_from(&arguments.encoder);
     let mut user = engine.recommender();
     user.observe_items(&history)?;
+    let boosts = arguments
+        .arranging
+        .apply(&mut lookup, &mut user, &mut options)?;
+    let skipped = lookup.report();
     let count = arguments.count as usize;
     let ranking = wait::on("Recommending", || match arguments.by {
         Some(way) => user.retrieve_with(way.into(), count, &filter, &options),
@@ -118,7 +124,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     })?;
 
     if arguments.json {
-        output::json(&Report::new(catalog, &ranking, &history, skipped)?)?;
+        output::json(&Report::new(catalog, &ranking, &history, skipped, &boosts)?)?;
     } else {
         if !history.is_empty() {
             output::note(format_args!("After: {}", heading(catalog, &history)?));
@@ -142,7 +148,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
 }
 
 /// The end of a history, by name.
-fn heading(catalog: &Catalog, history: &[u32]) -> oneiro::Result<String> {
+pub fn heading(catalog: &Catalog, history: &[u32]) -> oneiro::Result<String> {
     let earlier = history.len().saturating_sub(SHOWN);
     let mut names = Vec::new();
     if earlier > 0 {
@@ -160,9 +166,7 @@ fn other_way(engine: &Engine, ranking: &Ranking) -> Option<Origin> {
         RetrieveEntry::Encoder => Origin::Encoder,
         RetrieveEntry::Popularity => Origin::Popularity,
     };
-    ranking
-        .origins()
-        .first()
-        .copied()
-        .filter(|&origin| origin != first)
+    let chosen = |origin: &&Origin| **origin != Origin::Pinned;
+    let origin = ranking.origins().iter().find(chosen).copied();
+    origin.filter(|&origin| origin != first)
 }

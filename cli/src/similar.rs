@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use oneiro::{CallOptions, Cancel, Engine};
 
+use crate::arrangement::Arranging;
 use crate::choice::Choice;
 use crate::failure::Failure;
 use crate::lookup::Lookup;
@@ -39,6 +40,8 @@ pub struct Arguments {
     timing: bool,
     #[command(flatten)]
     choice: Choice,
+    #[command(flatten)]
+    arranging: Arranging,
 }
 
 const EXAMPLES: &str = "\
@@ -55,19 +58,21 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let item = catalog.resolve(&arguments.item)?;
     let mut lookup = Lookup::new(catalog, arguments.skip_unknown);
     let filter = arguments.choice.filter(&mut lookup)?;
-    let skipped = lookup.report();
-
     let mut options = CallOptions::default();
     options.cancel = cancel;
     options.threads = arguments.threads.into();
+    let mut user = engine.recommender();
+    let boosts = arguments
+        .arranging
+        .apply(&mut lookup, &mut user, &mut options)?;
+    let skipped = lookup.report();
     let count = arguments.count as usize;
-    let user = engine.recommender();
     let ranking = wait::on("Comparing", || {
         user.similar_with(item, count, &filter, &options)
     })?;
 
     if arguments.json {
-        output::json(&Report::new(catalog, &ranking, &[item], skipped)?)?;
+        output::json(&Report::new(catalog, &ranking, &[item], skipped, &boosts)?)?;
     } else {
         output::note(format_args!("Like: {}", ranking::name(catalog, item)?));
         ranking::print(catalog, &ranking, count)?;

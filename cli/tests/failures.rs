@@ -117,7 +117,7 @@ fn a_wrong_command_line_exits_with_2() {
 
 #[test]
 fn help_has_examples_and_exit_codes() {
-    for command in ["recommend", "similar", "eval", "inspect", "verify"] {
+    for command in ["recommend", "similar", "score", "eval", "inspect", "verify"] {
         assert!(
             oneiro(&[command, "--help"])
                 .stdout
