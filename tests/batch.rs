@@ -9,7 +9,8 @@
 mod changed;
 
 use oneiro::{
-    Bundle, By, CallOptions, Engine, EngineOptions, Error, Filter, Origin, Ranking, Recommender,
+    Arrangement, Bundle, By, CallOptions, Engine, EngineOptions, Error, Filter, Origin, Ranking,
+    Recommender,
 };
 use serde_json::json;
 
@@ -193,4 +194,38 @@ fn a_graph_of_one_length_is_refused() {
         error.to_string(),
         "graph `encoder`: input `rows`: expected Float32 [any, any, 16], found Float32 [1, -1, 16]"
     );
+}
+
+#[test]
+fn each_user_of_a_batch_gets_a_list_arranged_for_them() {
+    let engine = Engine::open("models/tiny").unwrap();
+    let mut users = users(&engine, 9);
+    for (number, user) in (0..).zip(&mut users) {
+        user.hide(&[number]).unwrap();
+        user.dislike(&[20, 30][..number as usize % 3]).unwrap();
+    }
+    let mut options = CallOptions::default();
+    options.arrangement = Arrangement::new()
+        .boost(4, 0.5)
+        .pin(6, 2)
+        .cap("genres", 2)
+        .diversity(0.6)
+        .pool(5);
+    let filter = Filter::new();
+    let lists = engine
+        .recommend_batch(&mut users, 6, &filter, &options)
+        .unwrap();
+    for (number, (list, user)) in (0..).zip(lists.iter().zip(&mut users)) {
+        same(&user.recommend_with(6, &filter, &options).unwrap(), list);
+        assert!(!list.is_empty() && !list.items().contains(&number));
+    }
+    assert!(
+        lists
+            .windows(2)
+            .any(|pair| pair[0].items() != pair[1].items())
+    );
+
+    options.deadline = Some(std::time::Duration::ZERO);
+    let late = engine.recommend_batch(&mut users, 6, &filter, &options);
+    assert!(matches!(late, Err(Error::DeadlineExceeded)));
 }

@@ -22,6 +22,7 @@ HOLDS(bundle_version, ONEIRO_BUNDLE_VERSION == 12);
 HOLDS(runtime, ONEIRO_RUNTIME == 20);
 HOLDS(out_of_memory, ONEIRO_OUT_OF_MEMORY == 21);
 HOLDS(cancelled, ONEIRO_CANCELLED == 30);
+HOLDS(deadline_exceeded, ONEIRO_DEADLINE_EXCEEDED == 31);
 HOLDS(internal, ONEIRO_INTERNAL == 99);
 
 HOLDS(log_levels, ONEIRO_LOG_OFF == 0 && ONEIRO_LOG_ERROR == 1 && ONEIRO_LOG_WARN == 2 && ONEIRO_LOG_INFO == 3 &&
@@ -33,14 +34,18 @@ HOLDS(attributes, ONEIRO_ATTRIBUTE_TAGS == 1 && ONEIRO_ATTRIBUTE_INTEGER == 2);
 HOLDS(conditions, ONEIRO_WITH_ANY_TAG == 1 && ONEIRO_WITHOUT_TAGS == 2 && ONEIRO_BETWEEN == 3);
 HOLDS(seen, ONEIRO_SEEN_BUNDLE == 0 && ONEIRO_SEEN_EXCLUDE == 1 && ONEIRO_SEEN_ALLOW == 2);
 HOLDS(ways, ONEIRO_BY_POPULARITY == 1 && ONEIRO_BY_ENCODER == 2);
-HOLDS(origins, ONEIRO_ORIGIN_POPULARITY == 1 && ONEIRO_ORIGIN_ENCODER == 2 && ONEIRO_ORIGIN_SIMILAR == 3);
+HOLDS(judges, ONEIRO_JUDGE_POPULARITY == 1 && ONEIRO_JUDGE_ENCODER == 2);
+HOLDS(origins, ONEIRO_ORIGIN_POPULARITY == 1 && ONEIRO_ORIGIN_ENCODER == 2 && ONEIRO_ORIGIN_SIMILAR == 3 &&
+                   ONEIRO_ORIGIN_PINNED == 4);
 HOLDS(no_value, ONEIRO_NO_VALUE == INT64_MIN);
 
 ENDS_WITH(oneiro_graph_options, replicas);
 ENDS_WITH(oneiro_engine_options, replicas);
 ENDS_WITH(oneiro_condition, reserved);
 ENDS_WITH(oneiro_filter, condition_count);
-ENDS_WITH(oneiro_call_options, threads);
+ENDS_WITH(oneiro_cap, most);
+ENDS_WITH(oneiro_arrangement, dislike_weight);
+ENDS_WITH(oneiro_call_options, deadline_ms);
 ENDS_WITH(oneiro_event, reserved);
 
 #if SIZE_MAX == UINT64_MAX
@@ -83,6 +88,25 @@ AT(oneiro_call_options, size, 0);
 AT(oneiro_call_options, cancel, 8);
 AT(oneiro_call_options, encoder, 16);
 AT(oneiro_call_options, threads, 24);
+AT(oneiro_call_options, arrangement, 32);
+AT(oneiro_call_options, deadline_ms, 40);
+AT(oneiro_cap, size, 0);
+AT(oneiro_cap, attribute, 8);
+AT(oneiro_cap, tag, 16);
+AT(oneiro_cap, most, 24);
+AT(oneiro_arrangement, size, 0);
+AT(oneiro_arrangement, boosted, 8);
+AT(oneiro_arrangement, boosts, 16);
+AT(oneiro_arrangement, boost_count, 24);
+AT(oneiro_arrangement, pinned, 32);
+AT(oneiro_arrangement, places, 40);
+AT(oneiro_arrangement, pin_count, 48);
+AT(oneiro_arrangement, caps, 56);
+AT(oneiro_arrangement, cap_count, 64);
+AT(oneiro_arrangement, space, 72);
+AT(oneiro_arrangement, pool, 80);
+AT(oneiro_arrangement, diversity, 88);
+AT(oneiro_arrangement, dislike_weight, 92);
 AT(oneiro_event, size, 0);
 AT(oneiro_event, kind, 8);
 AT(oneiro_event, time, 16);
@@ -123,6 +147,19 @@ int main(void) {
   oneiro_call_options call;
   oneiro_call_options_init(&call, sizeof call);
   CHECK(call.size == sizeof call && call.cancel == NULL && call.encoder == NULL && call.threads == 1);
+  CHECK(call.arrangement == NULL && call.deadline_ms == ONEIRO_NO_VALUE);
+
+  oneiro_cap cap;
+  oneiro_cap_init(&cap, sizeof cap);
+  CHECK(cap.size == sizeof cap && cap.attribute == NULL && cap.tag == NULL && cap.most == 0);
+
+  oneiro_arrangement arrangement;
+  oneiro_arrangement_init(&arrangement, sizeof arrangement);
+  CHECK(arrangement.size == sizeof arrangement && arrangement.boosted == NULL && arrangement.boosts == NULL);
+  CHECK(arrangement.boost_count == 0 && arrangement.pinned == NULL && arrangement.places == NULL);
+  CHECK(arrangement.pin_count == 0 && arrangement.caps == NULL && arrangement.cap_count == 0);
+  CHECK(arrangement.space == NULL && arrangement.pool == 200);
+  CHECK(arrangement.diversity == 1.0f && arrangement.dislike_weight == 1.0f);
 
   oneiro_event event;
   oneiro_event_init(&event, sizeof event);
