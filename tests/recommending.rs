@@ -322,6 +322,32 @@ fn a_bundle_holds_any_number_of_encoders() {
 }
 
 #[test]
+fn a_graph_that_was_optimised_ahead_answers_as_before() {
+    let plain = engine();
+    let folder = changed::tiny(|manifest| {
+        for graph in manifest["graphs"].as_object_mut().unwrap().values_mut() {
+            graph["optimised"] = json!(true);
+        }
+    });
+    let optimised = Engine::open(folder.path()).unwrap();
+    assert!(
+        optimised
+            .manifest()
+            .graphs
+            .values()
+            .all(|graph| graph.optimised)
+    );
+    let state = |engine: &Engine| {
+        let mut user = engine.recommender();
+        user.observe_items(&[3, 7, 5]).unwrap();
+        user.state(&CallOptions::default()).unwrap()
+    };
+    for (a, b) in state(&plain).iter().zip(state(&optimised).iter()) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
 fn a_recipe_may_ask_for_popularity_alone() {
     let folder = changed::tiny(|manifest| {
         manifest["recipe"] =

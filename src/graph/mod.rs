@@ -12,7 +12,7 @@ use std::ffi::{CString, c_char};
 use std::sync::Arc;
 
 use ort::AsPointer;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session, SessionInputValue};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
@@ -103,6 +103,10 @@ impl Graph {
             let reason = format!("is {}, expected 1 to {MOST_REPLICAS}", options.replicas);
             return Err(Error::argument("replicas", reason));
         }
+        let optimisation = match entry.optimised {
+            true => GraphOptimizationLevel::Disable,
+            false => GraphOptimizationLevel::All,
+        };
         let Provider::Cpu = options.provider;
         let model = bundle.part(&entry.model)?;
         let session = || {
@@ -113,6 +117,8 @@ impl Graph {
                 .with_intra_op_spinning(options.spinning)
                 .map_err(built)?
                 .with_prepacking(prepacked)
+                .map_err(built)?
+                .with_optimization_level(optimisation)
                 .map_err(built)?
                 .with_config_entry(
                     "session.use_external_initializer_file_buffers_directly",

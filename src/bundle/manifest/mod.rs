@@ -123,6 +123,8 @@ pub struct GraphEntry {
     pub weights: Vec<String>,
     #[serde(default)]
     pub prepack: Prepack,
+    #[serde(default)]
+    pub optimised: bool,
 }
 
 /// Whether ONNX Runtime may rearrange a graph's weights, which copies them to private memory.

@@ -93,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
     recbole.add_argument("out", type=Path, help="folder of the bundle")
     recbole.add_argument("--tokens", type=Path, help="text file of item ids in RecBole's order, one a line, without its [PAD]")
 
+    optimise = command("optimise", run_optimise, "optimise the graphs of a bundle ahead of time, so that it opens sooner")
+    optimise.add_argument("bundle", type=Path, help="folder of the bundle, which is changed in place")
+
     events = command("events", run_events, "write the validation rows as CSV for `oneiro eval`", data=True)
     events.add_argument("out", type=Path, help="a .csv file: user, item (the bundle's ids), time, split (train or val)")
     events.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
@@ -222,6 +225,13 @@ def run_tiny(options) -> None:
     from .tiny import write_tiny
 
     write_tiny(options.out)
+
+
+def run_optimise(options) -> None:
+    from .optimise import optimise
+
+    for graph, change in optimise(options.bundle).items():
+        print(f"{graph}: {change}")
 
 
 def run_golden(options) -> None:

@@ -28,17 +28,7 @@ class Graph:
         """A weight, or a small integer operand, under the name it can be read back by."""
         if name in (tensor.name for tensor in self.initializers):
             return name
-        value = np.ascontiguousarray(value)
-        if value.nbytes <= INLINE:
-            tensor = numpy_helper.from_array(value, name)
-        else:
-            self.weights += bytes(-len(self.weights) % ALIGNMENT)
-            tensor = TensorProto(name=name, dims=value.shape, data_type=_onnx_type(value.dtype.type))
-            tensor.raw_data = value.tobytes()
-            external_data_helper.set_external_data(tensor, self.weights_file, len(self.weights), value.nbytes)
-            self.weights += tensor.raw_data
-            tensor.ClearField("raw_data")
-        self.initializers.append(tensor)
+        self.initializers.append(external(name, np.ascontiguousarray(value), self.weights_file, self.weights))
         return name
 
     def node(self, operator: str, inputs: list[str], output: str, skipped: int = 0, **attributes) -> str:
@@ -52,6 +42,19 @@ class Graph:
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=8, producer_name="oneiro_models")
         return model.SerializeToString(deterministic=True), bytes(self.weights)
+
+
+def external(name: str, value: np.ndarray, weights_file: str, weights: bytearray) -> TensorProto:
+    """A tensor whose numbers go to the end of `weights`, aligned, unless they are few."""
+    if value.nbytes <= INLINE:
+        return numpy_helper.from_array(value, name)
+    weights += bytes(-len(weights) % ALIGNMENT)
+    tensor = TensorProto(name=name, dims=value.shape, data_type=_onnx_type(value.dtype.type))
+    tensor.raw_data = value.tobytes()
+    external_data_helper.set_external_data(tensor, weights_file, len(weights), value.nbytes)
+    weights += tensor.raw_data
+    tensor.ClearField("raw_data")
+    return tensor
 
 
 def _onnx_type(dtype: type) -> int:
