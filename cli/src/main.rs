@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arrangement;
+mod bench;
 mod choice;
 mod eval;
 mod failure;
@@ -43,6 +44,7 @@ enum Command {
     Similar(similar::Arguments),
     Score(score::Arguments),
     Eval(eval::Arguments),
+    Bench(bench::Arguments),
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
 }
@@ -87,6 +89,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Similar(arguments) => similar::run(arguments, cancel),
         Command::Score(arguments) => score::run(arguments, cancel),
         Command::Eval(arguments) => eval::run(arguments, cancel),
+        Command::Bench(arguments) => bench::run(arguments, cancel),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Verify(arguments) => verify::run(arguments, &cancel),
     }

@@ -1,0 +1,53 @@
+//! `oneiro bench`: what is measured, not how fast it is.
+
+mod command;
+
+use command::{bundle, oneiro};
+
+#[test]
+fn every_verb_that_the_bundle_has_is_measured() {
+    let arguments = ["bench", &bundle("tiny"), "--seconds", "0", "--users", "3"];
+    let report = oneiro(&[&arguments[..], &["--json"]].concat()).json();
+    let verbs: Vec<_> = report["verbs"].as_array().unwrap().iter().collect();
+    let names: Vec<_> = verbs
+        .iter()
+        .map(|verb| verb["verb"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "open",
+        "state",
+        "recommend",
+        "retrieve by encoder",
+        "retrieve by popularity",
+        "similar",
+        "batch",
+    ];
+    assert_eq!(names, expected);
+    for verb in verbs {
+        assert_eq!(verb["calls"], 10);
+        let at = |name: &str| verb[name].as_f64().unwrap();
+        assert!(
+            0.0 < at("p50_ms") && at("p50_ms") <= at("p90_ms") && at("p90_ms") <= at("p99_ms"),
+            "{verb}"
+        );
+    }
+    assert_eq!(report["users"], 3);
+
+    let answer = oneiro(&arguments);
+    let lines = answer.lines();
+    assert_eq!(lines.len(), 1 + expected.len());
+    assert!(lines[0].starts_with("ms"), "{}", lines[0]);
+    assert!(
+        answer.stderr.contains("3 users in a batch"),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn a_time_that_is_none_is_refused() {
+    for seconds in ["-1", "NaN", "1e9"] {
+        let answer = oneiro(&["bench", &bundle("tiny"), &format!("--seconds={seconds}")]);
+        assert_eq!(answer.error(2), "--seconds takes a number from 0 to 3600");
+    }
+}
