@@ -19,7 +19,7 @@ const BATCHES: [usize; 3] = [1, 8, 64];
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("batch");
-    made_up::write(&demo, &folder, 100_000)?;
+    made_up::write(&demo, &folder, 100_000, "f32")?;
     println!("items    one by one    batches of    users/s    gain    encoding");
     for bundle in [&demo, &folder] {
         measure(&Engine::open(bundle)?)?;

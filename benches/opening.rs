@@ -54,7 +54,7 @@ fn compare() -> Anything<()> {
     let mut figures = Vec::new();
     for (name, items) in SIZES {
         let bundle = folder.join(name);
-        made_up::write(&demo, &bundle, items)?;
+        made_up::write(&demo, &bundle, items, "f32")?;
         let output = Command::new(env::current_exe()?)
             .arg("measure")
             .arg(&bundle)

@@ -8,8 +8,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Writes a bundle of `items` items into `folder`, with the networks of the bundle in `like`.
-pub fn write(like: &Path, folder: &Path, items: usize) -> std::io::Result<()> {
+/// Writes a bundle of `items` items into `folder`, with the networks of the bundle in `like`; its rows are stored as
+/// `dtype`: `f32`, `f16` or `i8`.
+pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut manifest: Value = serde_json::from_slice(&fs::read(like.join("manifest.json"))?)?;
     let width = manifest["spaces"]["items"]["width"].as_u64().unwrap_or(64) as usize;
@@ -20,7 +21,10 @@ pub fn write(like: &Path, folder: &Path, items: usize) -> std::io::Result<()> {
             .to_owned();
         fs::copy(like.join(&file), folder.join(&file))?;
     }
-    let parts = [("catalog", catalog(items)), ("items", table(items, width))];
+    let parts = [
+        ("catalog", catalog(items)),
+        ("items", table(items, width, dtype)),
+    ];
     for (part, bytes) in parts {
         let file = format!("{part}.safetensors");
         let mut written = fs::File::create(folder.join(&file))?;
@@ -37,6 +41,7 @@ pub fn write(like: &Path, folder: &Path, items: usize) -> std::io::Result<()> {
     manifest["catalog"] = json!({ "part": "catalog", "items": items });
     for space in ["items", "neighbours"] {
         manifest["spaces"][space]["rows"] = items.into();
+        manifest["spaces"][space]["dtype"] = dtype.into();
     }
     fs::write(
         folder.join("manifest.json"),
@@ -79,7 +84,7 @@ fn catalog(items: usize) -> Vec<u8> {
     safetensors(&tensors)
 }
 
-fn table(items: usize, width: usize) -> Vec<u8> {
+fn table(items: usize, width: usize, dtype: &str) -> Vec<u8> {
     // xorshift64*: any numbers will do, but the same ones on every machine.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut number = || {
@@ -89,22 +94,67 @@ fn table(items: usize, width: usize) -> Vec<u8> {
         let bits = (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f32;
         bits / (1u32 << 24) as f32 - 0.5
     };
-    let mut floats =
-        |count: usize| -> Vec<u8> { (0..count).flat_map(|_| number().to_le_bytes()).collect() };
-    let tensors = BTreeMap::from([
-        ("empty".to_owned(), ("F32", vec![width], floats(width))),
-        (
-            "rows".to_owned(),
-            ("F32", vec![items, width], floats(items * width)),
-        ),
-    ]);
+    let mut floats = |count: usize| -> Vec<f32> { (0..count).map(|_| number()).collect() };
+    let empty = bytes(floats(width), f32::to_le_bytes);
+    let rows = floats(items * width);
+    let mut tensors = BTreeMap::from([("empty".to_owned(), ("F32", vec![width], empty))]);
+    let shape = vec![items, width];
+    match dtype {
+        "f16" => {
+            let rows = bytes(rows, |value| half(value).to_le_bytes());
+            tensors.insert("rows".into(), ("F16", shape, rows));
+        }
+        "i8" => {
+            let (mut quantised, mut scales, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+            for row in rows.chunks_exact(width) {
+                let scale = row.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.0;
+                let start = quantised.len();
+                quantised.extend(row.iter().map(|value| (value / scale).round() as i8));
+                let error = |(value, &q): (&f32, &i8)| (value - scale * f32::from(q)).powi(2);
+                let squares: f32 = row.iter().zip(&quantised[start..]).map(error).sum();
+                scales.push(scale);
+                errors.push(squares.sqrt());
+            }
+            tensors.insert(
+                "rows".into(),
+                ("I8", shape, bytes(quantised, i8::to_le_bytes)),
+            );
+            tensors.insert(
+                "scale".into(),
+                ("F32", vec![items], bytes(scales, f32::to_le_bytes)),
+            );
+            tensors.insert(
+                "error".into(),
+                ("F32", vec![items], bytes(errors, f32::to_le_bytes)),
+            );
+        }
+        _ => {
+            tensors.insert("rows".into(), ("F32", shape, bytes(rows, f32::to_le_bytes)));
+        }
+    }
     safetensors(&tensors)
 }
 
+/// The nearest f16 of a number below 65504, as its bits: 2⁻¹¹² sets the exponent of an f32 as that of an f16.
+fn half(value: f32) -> u16 {
+    let bits = (value.abs() * f32::from_bits((127 - 112) << 23)).to_bits();
+    let nearest = (bits + 0xfff + (bits >> 13 & 1)) >> 13;
+    nearest as u16 | if value < 0.0 { 0x8000 } else { 0 }
+}
+
+fn bytes<T, const N: usize>(values: Vec<T>, of: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.into_iter().flat_map(of).collect()
+}
+
 fn safetensors(tensors: &BTreeMap<String, (&str, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
-    // Four-byte numbers first, so that they stay aligned.
+    // The widest numbers first, so that all stay aligned.
+    let narrow = |dtype: &str| match dtype {
+        "F16" => 1,
+        "U8" | "I8" => 2,
+        _ => 0,
+    };
     let mut order: Vec<_> = tensors.iter().collect();
-    order.sort_by_key(|(name, (dtype, ..))| (*dtype == "U8", *name));
+    order.sort_by_key(|(name, (dtype, ..))| (narrow(dtype), *name));
     let (mut header, mut end) = (serde_json::Map::new(), 0);
     for (name, (dtype, shape, bytes)) in &order {
         let offsets = [end, end + bytes.len()];

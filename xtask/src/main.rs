@@ -11,6 +11,7 @@ mod picture;
 mod process;
 mod python;
 mod python_env;
+mod race;
 mod report;
 mod setup;
 mod suites;
@@ -34,6 +35,14 @@ usage: cargo xtask COMMAND
       --verbose             show the output of passing suites too
   onnxruntime               bring ONNX Runtime's library into target/onnxruntime
   picture                   draw docs/demo.svg from what the demo prints
+  race [OPTIONS]            race against C by hand, ONNX Runtime, numpy and faiss; writes docs/race.md
+      --only PART           start, one, scan or many (may be repeated)
+      --items N             catalogs of this size only: 10k, 100k, 1M (may be repeated)
+      --threads N           with this many threads only: 1, 2 (may be repeated)
+      --table               write the tables from the figures that are there
+      --built               build nothing: the players are there
+      --check               fail if a bound is missed
+      --quick               a few calls on a small catalog; writes nothing
   setup                     install the tools and the Python environment that `test --all` needs
 ";
 
@@ -57,6 +66,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
         "demo" => done(rest, demo::run),
         "onnxruntime" => done(rest, onnxruntime::fetch),
         "picture" => done(rest, picture::run),
+        "race" => race::run(&Workspace::find()?, &race::Options::parse(rest)?),
         "setup" => done(rest, setup::run),
         "help" | "-h" | "--help" => {
             terminal::print(USAGE);

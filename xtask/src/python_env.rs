@@ -1,5 +1,5 @@
-//! The Python environment of the models package: outside the checkout, because it is gigabytes, and shared by checkouts
-//! with the same lock file.
+//! Python environments, of the models package and of the race: outside the checkout, because they are large, and shared
+//! by checkouts with the same lock file.
 
 use std::env;
 use std::fs;
@@ -21,16 +21,22 @@ pub struct PythonEnv {
 }
 
 impl PythonEnv {
-    /// Where the environment for this lock file belongs, whether it is there or not.
+    /// Where the environment of the models package belongs, whether it is there or not.
     pub fn locate(workspace: &Workspace) -> Result<Self> {
-        let requirements = workspace.path(REQUIREMENTS);
+        let mut environment = Self::of(workspace, REQUIREMENTS, "python")?;
+        if let Some(folder) = set("ONEIRO_PYTHON_ENV") {
+            environment.folder = folder;
+        }
+        Ok(environment)
+    }
+
+    /// Where the environment for a lock file belongs, in the cache under this name.
+    pub fn of(workspace: &Workspace, requirements: &str, name: &str) -> Result<Self> {
+        let requirements = workspace.path(requirements);
         let requirements_sha256 = digest::of_file(&requirements)?;
-        let folder = match set("ONEIRO_PYTHON_ENV") {
-            Some(folder) => folder,
-            None => cache()?
-                .join("oneiro")
-                .join(format!("python-{}", &requirements_sha256[..12])),
-        };
+        let folder = cache()?
+            .join("oneiro")
+            .join(format!("{name}-{}", &requirements_sha256[..12]));
         Ok(Self {
             folder,
             requirements,

@@ -5,6 +5,7 @@ mod clippy;
 mod fmt;
 mod header;
 mod python;
+mod race;
 mod rust;
 mod shared_library;
 mod summaries;
@@ -33,4 +34,5 @@ pub const SUITES: &[Suite] = &[
     Suite { name: "symbols",  promise: "only oneiro_* leaves the library",    uses_onnxruntime: false, run: symbols::run },
     Suite { name: "valgrind", promise: "the C tests leak and misuse nothing", uses_onnxruntime: true,  run: valgrind::run },
     Suite { name: "python",   promise: "the models package's own tests",      uses_onnxruntime: true,  run: python::run },
+    Suite { name: "race",     promise: "the race's players agree",            uses_onnxruntime: true,  run: race::run },
 ];

@@ -1,0 +1,361 @@
+//! What was measured, kept between runs, and the bounds that it is held to.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Result, While};
+use crate::process;
+use crate::workspace::Workspace;
+
+/// One player's times in one part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    pub part: String,
+    pub items: usize,
+    pub threads: usize,
+    pub player: String,
+    pub runs: usize,
+    /// Nanoseconds: the median, and what one in ten takes longer than.
+    pub median: f64,
+    pub p90: f64,
+    /// When, as `date -u +%F` says.
+    pub date: String,
+}
+
+impl Figure {
+    pub fn new(
+        part: &str,
+        items: usize,
+        threads: usize,
+        player: String,
+        mut times: Vec<f64>,
+    ) -> Self {
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            times
+                .get((times.len() as f64 * share) as usize)
+                .copied()
+                .unwrap_or_default()
+        };
+        Self {
+            part: part.into(),
+            items,
+            threads,
+            player,
+            runs: times.len(),
+            median: at(0.5),
+            p90: at(0.9),
+            date: said("date", &["-u", "+%F"]),
+        }
+    }
+
+    fn key(&self) -> (&str, usize, usize, &str) {
+        (&self.part, self.items, self.threads, &self.player)
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "part": self.part, "items": self.items, "threads": self.threads, "player": self.player,
+            "runs": self.runs, "median_ns": self.median, "p90_ns": self.p90, "date": self.date,
+        })
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        let text = |name: &str| value[name].as_str().map(str::to_owned);
+        let number = |name: &str| value[name].as_u64().map(|number| number as usize);
+        Some(Self {
+            part: text("part")?,
+            items: number("items")?,
+            threads: number("threads")?,
+            player: text("player")?,
+            runs: number("runs")?,
+            median: value["median_ns"].as_f64()?,
+            p90: value["p90_ns"].as_f64()?,
+            date: text("date")?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Figures {
+    pub all: Vec<Figure>,
+    /// Threads and GB/s.
+    pub bandwidth: Vec<(usize, f64)>,
+    /// What it ran on and with.
+    pub about: Map<String, Value>,
+}
+
+impl Figures {
+    pub fn load(workspace: &Workspace) -> Result<Self> {
+        let path = path(workspace);
+        let Ok(text) = fs::read_to_string(&path) else {
+            return Ok(Self::default());
+        };
+        let reading = || format!("read {}", path.display());
+        let value: Value = serde_json::from_str(&text).while_doing(reading)?;
+        let list = |name: &str| value[name].as_array().cloned().unwrap_or_default();
+        let speed = |value: Value| Some((value[0].as_u64()? as usize, value[1].as_f64()?));
+        Ok(Self {
+            all: list("figures")
+                .iter()
+                .filter_map(Figure::from_json)
+                .collect(),
+            bandwidth: list("bandwidth").into_iter().filter_map(speed).collect(),
+            about: value["about"].as_object().cloned().unwrap_or_default(),
+        })
+    }
+
+    pub fn save(&self, workspace: &Workspace) -> Result<()> {
+        let path = path(workspace);
+        let figures: Vec<Value> = self.all.iter().map(Figure::to_json).collect();
+        let value = json!({ "figures": figures, "bandwidth": self.bandwidth, "about": self.about });
+        fs::write(&path, format!("{value:#}\n")).while_doing(|| format!("write {}", path.display()))
+    }
+
+    /// Takes a figure in the place of an older one.
+    pub fn put(&mut self, figure: Figure) {
+        eprintln!("  {:28} {:>12.1} µs", figure.player, figure.median / 1e3);
+        match self.all.iter_mut().find(|old| old.key() == figure.key()) {
+            Some(old) => *old = figure,
+            None => self.all.push(figure),
+        }
+    }
+
+    pub fn put_bandwidth(&mut self, threads: usize, speed: f64) {
+        eprintln!("  {:28} {speed:>12.1} GB/s", "reading memory");
+        self.bandwidth.retain(|(known, _)| *known != threads);
+        self.bandwidth.push((threads, speed));
+        self.bandwidth.sort_by_key(|(threads, _)| *threads);
+    }
+
+    /// Notes the machine and the versions.
+    pub fn describe(&mut self, workspace: &Workspace) {
+        let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = processor
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or("unknown", |(_, model)| model);
+        let vectors = ["avx512f", "avx2", "asimd"]
+            .into_iter()
+            .find(|name| processor.split_whitespace().any(|flag| flag == *name))
+            .unwrap_or("none known");
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let commit = process::answer(
+            workspace
+                .command("git")
+                .args(["describe", "--always", "--dirty"]),
+        );
+        let about = [
+            (
+                "machine",
+                format!("{model}, {processors} processors, vectors: {vectors}"),
+            ),
+            ("system", said("uname", &["-sr"])),
+            ("oneiro", commit.unwrap_or_default().trim().to_owned()),
+            ("Rust", said("rustc", &["--version"])),
+            ("C", said("cc", &["--version"])),
+            ("packages", packages(workspace)),
+        ];
+        for (name, value) in about {
+            self.about.insert(name.into(), value.into());
+        }
+    }
+
+    pub fn of(&self, part: &str, items: usize, threads: usize, player: &str) -> Option<&Figure> {
+        self.all
+            .iter()
+            .find(|figure| figure.key() == (part, items, threads, player))
+    }
+
+    /// The bounds that the race is held to, as far as there are figures.
+    pub fn bounds(&self) -> Vec<Bound> {
+        let mut bounds = Vec::new();
+        let mut against = |part: &str,
+                           items: usize,
+                           threads: usize,
+                           ours: &[&str],
+                           theirs: &str,
+                           most: f64,
+                           what: &str| {
+            let ours = ours
+                .iter()
+                .filter_map(|name| self.of(part, items, threads, name))
+                .min_by(|a, b| a.median.total_cmp(&b.median));
+            if let (Some(ours), Some(theirs)) = (ours, self.of(part, items, threads, theirs)) {
+                bounds.push(Bound {
+                    what: format!(
+                        "{what}, threads: {threads}: {} against {}",
+                        ours.player, theirs.player
+                    ),
+                    found: ours.median / theirs.median,
+                    bound: most,
+                    unit: "times its time",
+                    at_least: false,
+                });
+            }
+        };
+        against(
+            "start",
+            10_000,
+            1,
+            &["oneiro f32"],
+            "C by hand",
+            1.05,
+            "process start to the first recommendation",
+        );
+        for threads in [1, 2] {
+            against(
+                "one",
+                10_000,
+                threads,
+                &["oneiro f32"],
+                "C by hand",
+                1.05,
+                "one user, 10k items",
+            );
+            against(
+                "one",
+                1_000_000,
+                threads,
+                &EXACT,
+                "C by hand",
+                0.5,
+                "one user, 1M items",
+            );
+            against(
+                "many",
+                1_000_000,
+                threads,
+                &EXACT,
+                "ONNX Runtime, MatMul + TopK",
+                0.5,
+                "64 users, 1M items",
+            );
+        }
+        for &(threads, speed) in &self.bandwidth {
+            if let Some(scan) = self.of("scan", 1_000_000, threads, "oneiro i8") {
+                bounds.push(Bound {
+                    what: format!("the scan of 1M x 64 in i8, threads: {threads}: of the speed of reading memory"),
+                    found: scanned_bytes(scan.items) / scan.median / speed,
+                    bound: 0.6,
+                    unit: "of it",
+                    at_least: true,
+                });
+            }
+        }
+        bounds
+    }
+
+    pub fn missed(&self) -> Vec<String> {
+        self.bounds()
+            .iter()
+            .filter(|bound| !bound.is_kept())
+            .map(Bound::to_string)
+            .collect()
+    }
+}
+
+/// The players that rank as the f32 rows do.
+const EXACT: [&str; 1] = ["oneiro f32"];
+
+/// What an i8 scan reads: 64 numbers and a scale a row.
+pub fn scanned_bytes(items: usize) -> f64 {
+    items as f64 * (64.0 + 4.0)
+}
+
+/// Something the race is held to.
+pub struct Bound {
+    pub what: String,
+    pub found: f64,
+    pub bound: f64,
+    pub unit: &'static str,
+    at_least: bool,
+}
+
+impl Bound {
+    pub fn is_kept(&self) -> bool {
+        match self.at_least {
+            true => self.found >= self.bound,
+            false => self.found <= self.bound,
+        }
+    }
+
+    pub fn limit(&self) -> String {
+        format!(
+            "at {} {:.2}",
+            if self.at_least { "least" } else { "most" },
+            self.bound
+        )
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {:.2} {}, {}",
+            self.what,
+            self.found,
+            self.unit,
+            self.limit()
+        )
+    }
+}
+
+fn path(workspace: &Workspace) -> PathBuf {
+    workspace.path("target/race/figures.json")
+}
+
+/// The first line that a program says.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let said =
+        process::answer(std::process::Command::new(program).args(arguments)).unwrap_or_default();
+    said.lines().next().unwrap_or("unknown").to_owned()
+}
+
+/// The Python packages of the race, as its requirements name them.
+fn packages(workspace: &Workspace) -> String {
+    let requirements =
+        fs::read_to_string(workspace.path("benches/race/requirements.in")).unwrap_or_default();
+    requirements
+        .lines()
+        .map(|line| line.replace("==", " "))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(player: &str, median: f64) -> Figure {
+        Figure::new("one", 10_000, 1, player.into(), vec![median; 3])
+    }
+
+    #[test]
+    fn a_figure_survives_being_written() {
+        let figure = figure("oneiro f32", 12.5);
+        assert_eq!(Figure::from_json(&figure.to_json()), Some(figure));
+    }
+
+    #[test]
+    fn a_newer_figure_takes_the_place_of_an_older_one() {
+        let mut figures = Figures::default();
+        figures.put(figure("oneiro f32", 2.0));
+        figures.put(figure("oneiro f32", 1.0));
+        assert_eq!(figures.all.len(), 1);
+        assert_eq!(figures.all[0].median, 1.0);
+    }
+
+    #[test]
+    fn a_bound_that_is_not_kept_is_missed() {
+        let mut figures = Figures::default();
+        figures.put(figure("oneiro f32", 104.0));
+        figures.put(figure("C by hand", 100.0));
+        assert!(figures.missed().is_empty());
+        figures.put(figure("oneiro f32", 106.0));
+        assert_eq!(figures.missed().len(), 1);
+    }
+}
