@@ -26,6 +26,9 @@ pub struct CallOptions {
     /// [`Ranking::stopped_after`](crate::Ranking::stopped_after) says what was done; any other call fails with
     /// [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded).
     pub deadline: Option<Duration>,
+    /// Looks only at the rows of so many lists of the space's index, which is quicker and misses some items: what share,
+    /// the bundle's manifest says. `None`, the default, is exact.
+    pub probes: Option<usize>,
 }
 
 impl Default for CallOptions {
@@ -36,6 +39,7 @@ impl Default for CallOptions {
             encoder: None,
             arrangement: Arrangement::default(),
             deadline: None,
+            probes: None,
         }
     }
 }

@@ -42,9 +42,9 @@ pub mod capi;
 
 pub use arrangement::Arrangement;
 pub use bundle::{
-    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, Length,
-    Manifest, Metric, PartEntry, Parts, Prepack, Provenance, RecipeEntry, RetrieveEntry, RowType,
-    Seen, SpaceEntry, StepEntry,
+    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, IndexEntry,
+    Length, Manifest, Metric, PartEntry, Parts, Prepack, Provenance, RecallEntry, RecipeEntry,
+    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
 };
 pub use call::CallOptions;
 pub use cancel::Cancel;

@@ -244,9 +244,9 @@ impl Recommender {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if `count` is 0 or the filter or the arrangement names what the catalog does not have
-    /// or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the bundle has no such network, or
-    /// no space for the likeness that diversity needs; [`Error::Cancelled`], [`Error::DeadlineExceeded`],
-    /// [`Error::Runtime`].
+    /// or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the bundle has no such network, no
+    /// index where `options.probes` asks for one, or no space for the likeness that diversity needs;
+    /// [`Error::Cancelled`], [`Error::DeadlineExceeded`], [`Error::Runtime`].
     pub fn retrieve_with(
         &mut self,
         by: By,
@@ -294,8 +294,8 @@ impl Recommender {
     /// ranks in this way. The item itself takes part even if the filter, or the history, leaves it out. The scores are
     /// the way's own: the options' arrangement has no part in it.
     ///
-    /// This is what evaluation asks. The scan is done by the calling thread, whatever `options.threads` says: to be
-    /// quick with many users, give each thread a recommender.
+    /// This is what evaluation asks. The scan is done by the calling thread, whatever `options.threads` says, and is
+    /// exact, whatever `options.probes` says: to be quick with many users, give each thread a recommender.
     ///
     /// ```
     /// # let engine = oneiro::Engine::open("models/tiny")?;
@@ -411,6 +411,9 @@ impl Recommender {
         check_count(count)?;
         if options.threads == 0 {
             return Err(Error::argument("threads", "is 0"));
+        }
+        if options.probes == Some(0) {
+            return Err(Error::argument("probes", "is 0"));
         }
         if let Some(encoder) = &options.encoder {
             self.engine.encoder(Some(encoder))?;

@@ -7,6 +7,7 @@ mod bench;
 mod choice;
 mod eval;
 mod failure;
+mod index;
 mod inspect;
 mod interactions;
 mod interrupt;
@@ -46,6 +47,7 @@ enum Command {
     Eval(eval::Arguments),
     Bench(bench::Arguments),
     Inspect(inspect::Arguments),
+    Index(index::Arguments),
     Verify(verify::Arguments),
 }
 
@@ -91,6 +93,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Eval(arguments) => eval::run(arguments, cancel),
         Command::Bench(arguments) => bench::run(arguments, cancel),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Index(arguments) => index::run(arguments, cancel),
         Command::Verify(arguments) => verify::run(arguments, &cancel),
     }
 }

@@ -9,6 +9,7 @@ use oneiro::{By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, Retrieve
 use crate::arrangement::Arranging;
 use crate::choice::Choice;
 use crate::failure::Failure;
+use crate::index::{self, Approximate};
 use crate::lookup::Lookup;
 use crate::ranking::{self, Report};
 use crate::{output, wait};
@@ -57,6 +58,8 @@ pub struct Arguments {
     #[arg(long, help_heading = "Which items may come")]
     exclude_seen: bool,
     #[command(flatten)]
+    approximate: Approximate,
+    #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
     arranging: Arranging,
@@ -94,6 +97,11 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     if arguments.by == Some(Way::Popularity) && arguments.encoder.is_some() {
         return Err(Failure::Usage("--encoder does not go with --by popularity"));
     }
+    if arguments.by == Some(Way::Popularity) && arguments.approximate.is_wanted() {
+        return Err(Failure::Usage(
+            "--approximate does not go with --by popularity",
+        ));
+    }
     let opening = Instant::now();
     let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
     let opening = opening.elapsed();
@@ -111,6 +119,8 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.cancel = cancel;
     options.threads = arguments.threads.into();
     options.encoder.clone_from(&arguments.encoder);
+    let space = index::scored_space(engine.bundle(), arguments.encoder.as_deref());
+    options.probes = arguments.approximate.probes(engine.bundle(), space);
     let mut user = engine.recommender();
     user.observe_items(&history)?;
     let boosts = arguments

@@ -9,6 +9,7 @@ use oneiro::{CallOptions, Cancel, Engine};
 use crate::arrangement::Arranging;
 use crate::choice::Choice;
 use crate::failure::Failure;
+use crate::index::Approximate;
 use crate::lookup::Lookup;
 use crate::ranking::{self, Report};
 use crate::{output, wait};
@@ -39,6 +40,8 @@ pub struct Arguments {
     #[arg(long)]
     timing: bool,
     #[command(flatten)]
+    approximate: Approximate,
+    #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
     arranging: Arranging,
@@ -61,6 +64,8 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let mut options = CallOptions::default();
     options.cancel = cancel;
     options.threads = arguments.threads.into();
+    let space = engine.manifest().similar.as_deref();
+    options.probes = arguments.approximate.probes(engine.bundle(), space);
     let mut user = engine.recommender();
     let boosts = arguments
         .arranging

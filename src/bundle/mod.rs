@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 
 use manifest::MAX_MANIFEST_BYTES;
 pub use manifest::{
-    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, Length, Manifest,
-    Metric, PartEntry, Prepack, Provenance, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry,
-    StepEntry,
+    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, IndexEntry, Length,
+    Manifest, Metric, PartEntry, Prepack, Provenance, RecallEntry, RecipeEntry, RetrieveEntry,
+    RowType, Seen, SpaceEntry, StepEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
@@ -89,7 +89,10 @@ impl Bundle {
         for part in manifest
             .spaces
             .values()
-            .map(|space| &space.part)
+            .flat_map(|space| {
+                let index = space.index.as_ref().map(|index| &index.part);
+                [&space.part].into_iter().chain(index)
+            })
             .chain([&manifest.catalog.part])
         {
             if !tables.contains_key(part) {
@@ -104,10 +107,9 @@ impl Bundle {
         let catalog = Catalog::open(&manifest.catalog, table(&manifest.catalog.part)?)?;
         let mut spaces = BTreeMap::new();
         for (name, entry) in &manifest.spaces {
-            spaces.insert(
-                name.clone(),
-                Arc::new(Space::open(name, entry, table(&entry.part)?)?),
-            );
+            let index = entry.index.as_ref().map(|index| table(&index.part));
+            let space = Space::open(name, entry, table(&entry.part)?, index.transpose()?)?;
+            spaces.insert(name.clone(), Arc::new(space));
         }
         for entry in manifest.encoders.values() {
             if entry.empty_row == EmptyRow::Stored {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use bytemuck::AnyBitPattern;
+use bytemuck::Pod;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
 use super::json;
@@ -29,7 +29,7 @@ pub(crate) struct Tensors {
 }
 
 /// A number type that tables are made of.
-pub(crate) trait Element: AnyBitPattern {
+pub(crate) trait Element: Pod {
     const DTYPE: Dtype;
 }
 

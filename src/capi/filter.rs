@@ -184,6 +184,9 @@ pub struct oneiro_call_options {
     pub encoder: *const c_char,
     /// Threads that share the scan over the catalog; 1 by default, at least 1. The result does not depend on it.
     pub threads: usize,
+    /// Looks only at the rows of so many lists of the bundle's index, which is quicker and misses some items; 0, for an
+    /// exact scan, by default.
+    pub probes: usize,
     /// How the best candidates become the list; NULL, for the best first, by default. Functions that make no ranking do
     /// not look at it.
     pub arrangement: *const oneiro_arrangement,
@@ -193,11 +196,12 @@ pub struct oneiro_call_options {
     pub deadline_ms: i64,
 }
 
-growing!(oneiro_call_options { cancel, encoder, threads, arrangement, deadline_ms } by default Self {
+growing!(oneiro_call_options { cancel, encoder, threads, probes, arrangement, deadline_ms } by default Self {
     size: size_of::<Self>(),
     cancel: null(),
     encoder: null(),
     threads: 1,
+    probes: 0,
     arrangement: null(),
     deadline_ms: ONEIRO_NO_VALUE,
 });
@@ -223,6 +227,7 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
         // SAFETY: the caller's promise.
         arrangement: unsafe { arrangement_of(given.arrangement) }?,
         deadline: deadline_of(given.deadline_ms)?,
+        probes: (given.probes > 0).then_some(given.probes),
     })
 }
 

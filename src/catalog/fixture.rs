@@ -16,20 +16,27 @@ use crate::error::Result;
 pub(crate) struct Table(BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>);
 
 impl Table {
-    pub(crate) fn set<T: Element + bytemuck::NoUninit>(
-        mut self,
-        name: &str,
-        shape: &[usize],
-        values: &[T],
-    ) -> Self {
+    pub(crate) fn set<T: Element>(mut self, name: &str, shape: &[usize], values: &[T]) -> Self {
         let bytes = bytemuck::cast_slice(values).to_vec();
         self.0
             .insert(name.into(), (T::DTYPE, shape.to_vec(), bytes));
         self
     }
 
-    pub(crate) fn list<T: Element + bytemuck::NoUninit>(self, name: &str, values: &[T]) -> Self {
+    pub(crate) fn list<T: Element>(self, name: &str, values: &[T]) -> Self {
         self.set(name, &[values.len()], values)
+    }
+
+    /// The tensors of a part that was written.
+    pub(crate) fn read(part: &[u8]) -> Self {
+        let tensors = safetensors::SafeTensors::deserialize(part).unwrap();
+        let tensor = |(name, view): (String, TensorView)| {
+            (
+                name,
+                (view.dtype(), view.shape().to_vec(), view.data().to_vec()),
+            )
+        };
+        Self(tensors.tensors().into_iter().map(tensor).collect())
     }
 
     pub(crate) fn without(mut self, name: &str) -> Self {
@@ -117,18 +124,43 @@ pub(crate) fn open_space(items: u32, space: &(Table, u32, &str, &str)) -> Result
     open_all(items, &plain(items), "", space)
 }
 
+/// The same with an index of so many lists.
+pub(crate) fn open_indexed(
+    items: u32,
+    space: &(Table, u32, &str, &str),
+    lists: u32,
+    index: &Table,
+) -> Result<Bundle> {
+    open_with(items, &plain(items), "", space, Some((lists, index)))
+}
+
 /// Opens a bundle of a catalog and one space, `s`. Its recipe names an encoder that nobody runs.
 pub(crate) fn open_all(
     items: u32,
     catalog: &Table,
     attributes: &str,
-    (space, width, dtype, metric): &(Table, u32, &str, &str),
+    space: &(Table, u32, &str, &str),
 ) -> Result<Bundle> {
-    let files = [
+    open_with(items, catalog, attributes, space, None)
+}
+
+fn open_with(
+    items: u32,
+    catalog: &Table,
+    attributes: &str,
+    (space, width, dtype, metric): &(Table, u32, &str, &str),
+    index: Option<(u32, &Table)>,
+) -> Result<Bundle> {
+    let mut files = vec![
         ("c", catalog.part()),
         ("s", space.part()),
         ("g", Words::new(b"graph")),
     ];
+    let mut entry = String::new();
+    if let Some((lists, table)) = index {
+        files.push(("i", table.part()));
+        entry = format!(r#","index":{{"part":"i","lists":{lists}}}"#);
+    }
     let mut entries = String::new();
     let mut parts = Parts::new();
     for (name, words) in files {
@@ -145,7 +177,7 @@ pub(crate) fn open_all(
     let manifest = format!(
         r#"{{"format":1,"name":"fixture","seen":"allow","parts":{{{entries}}},
         "catalog":{{"part":"c","items":{items},"attributes":{{{attributes}}}}},
-        "spaces":{{"s":{{"part":"s","rows":{items},"width":{width},"dtype":"{dtype}","metric":"{metric}","bias":{bias}}}}},
+        "spaces":{{"s":{{"part":"s","rows":{items},"width":{width},"dtype":"{dtype}","metric":"{metric}","bias":{bias}{entry}}}}},
         "graphs":{{"g":{{"model":"g"}}}},
         "encoders":{{"e":{{"graph":"g","input":"s","output":"s","window":1,"length":"dynamic","empty_row":"zero"}}}},
         "recipe":{{"steps":[{{"retrieve":"encoder","encoder":"e","count":1}}],"cold":"encoder"}}}}"#

@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 use half::f16;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -178,6 +180,15 @@ impl<'a> Query<'a> {
             metric,
             point,
             norm: squares(point).sqrt(),
+        }
+    }
+
+    /// The point; for the metric `cosine`, of length 1, unless it is 0.
+    pub(super) fn unit(&self) -> Cow<'a, [f32]> {
+        if self.metric == Metric::Cosine && self.norm > 0.0 {
+            self.point.iter().map(|x| x / self.norm).collect()
+        } else {
+            self.point.into()
         }
     }
 }

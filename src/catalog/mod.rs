@@ -10,6 +10,8 @@
 
 mod admission;
 mod attributes;
+mod cluster;
+mod index;
 mod kernel;
 mod likeness;
 mod many;

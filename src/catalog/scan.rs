@@ -16,7 +16,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 
 /// Rows that are scored at once: their scores stay in the first cache.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 
 /// Rows between two looks at `cancel`, and the least that is worth a thread.
 pub(super) const STRETCH: usize = 4096;

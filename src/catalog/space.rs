@@ -9,7 +9,10 @@ use std::ops::Range;
 
 use half::f16;
 use pulp::{Arch, Simd, WithSimd};
+use safetensors::tensor::Dtype;
 
+use super::cluster::TensorBytes;
+use super::index::Index;
 use super::kernel::{Block, Query, Stored};
 use crate::bundle::{Array, Metric, RowType, SpaceEntry, Tensors};
 use crate::cancel::Cancel;
@@ -19,7 +22,7 @@ use crate::error::{Error, Result};
 const VERIFY_BLOCK: usize = 1 << 20;
 
 /// The tensors that an item table may have.
-const TENSORS: [&str; 6] = ["rows", "scale", "error", "bias", "cold", "empty"];
+pub(super) const TENSORS: [&str; 6] = ["rows", "scale", "error", "bias", "cold", "empty"];
 
 /// Rows as they are stored.
 #[derive(Debug)]
@@ -45,12 +48,27 @@ pub struct Space {
     bias: Option<Array<f32>>,
     cold: Option<Array<u8>>,
     empty: Option<Array<f32>>,
+    pub(super) index: Option<Box<Index>>,
 }
 
 impl Space {
-    /// Opens the item table of a part: types and shapes.
-    pub(crate) fn open(name: &str, entry: &SpaceEntry, tensors: &Tensors) -> Result<Self> {
+    /// Opens the item table of a part and, if it has one, its index: types and shapes.
+    pub(crate) fn open(
+        name: &str,
+        entry: &SpaceEntry,
+        tensors: &Tensors,
+        index: Option<&Tensors>,
+    ) -> Result<Self> {
         tensors.only(|tensor| TENSORS.contains(&tensor))?;
+        let mut space = Self::open_rows(name, entry, tensors)?;
+        if let Some((entry_of_index, tensors)) = entry.index.as_ref().zip(index) {
+            space.index = Some(Box::new(Index::open(name, entry, entry_of_index, tensors)?));
+        }
+        Ok(space)
+    }
+
+    /// Opens the rows of a part, and what belongs to them.
+    pub(super) fn open_rows(name: &str, entry: &SpaceEntry, tensors: &Tensors) -> Result<Self> {
         let (items, width) = (entry.rows as usize, entry.width as usize);
         let shape = [items, width];
         let rows = match entry.dtype {
@@ -93,6 +111,7 @@ impl Space {
                 .has("empty")
                 .then(|| tensors.array("empty", &[width]))
                 .transpose()?,
+            index: None,
         })
     }
 
@@ -127,7 +146,10 @@ impl Space {
             Some(item) => {
                 Err(self.wrong("cold", "0 or 1", format!("{} for item {item}", cold[item])))
             }
-            None => Ok(()),
+            None => match &self.index {
+                Some(index) => index.verify(self, cancel),
+                None => Ok(()),
+            },
         }
     }
 
@@ -378,6 +400,78 @@ impl Space {
             }
         }
         Ok(())
+    }
+
+    /// Whether a row is the same numbers as a row of another table of the same type, with the same scale and bias.
+    pub(super) fn same_row(&self, place: usize, other: &Self, item: usize) -> bool {
+        fn same<T: Stored>(a: &[T], place: usize, b: &[T], item: usize, width: usize) -> bool {
+            let a = a.get(place * width..(place + 1) * width);
+            let b = b.get(item * width..(item + 1) * width);
+            a.is_some() && a.map(bytemuck::cast_slice::<T, u8>) == b.map(bytemuck::cast_slice)
+        }
+        let entry = |values: &Option<Array<f32>>, at: usize| {
+            values
+                .as_ref()
+                .map(|values| values.get(at).map(|value| value.to_bits()))
+        };
+        let rows = match (&self.rows, &other.rows) {
+            (Rows::F32(a), Rows::F32(b)) => same(a, place, b, item, self.width),
+            (Rows::F16(a), Rows::F16(b)) => same(a, place, b, item, self.width),
+            (
+                Rows::I8 { rows, scale, .. },
+                Rows::I8 {
+                    rows: other_rows,
+                    scale: other_scale,
+                    ..
+                },
+            ) => {
+                same(rows, place, other_rows, item, self.width)
+                    && same(scale, place, other_scale, item, 1)
+            }
+            _ => false,
+        };
+        rows && entry(&self.bias, place) == entry(&other.bias, item)
+    }
+
+    /// The tensors of these items' rows, in this order: what [`open_rows`](Self::open_rows) reads, as bytes.
+    pub(super) fn tensors_of(&self, items: &[u32]) -> Result<TensorBytes> {
+        let len = items.len();
+        let mut tensors = TensorBytes::new();
+        let mut set = |name, values: Option<&[f32]>| -> Result<()> {
+            if let Some(values) = values {
+                let bytes = self.bytes_of(name, values, 1, items)?;
+                tensors.insert(name, (Dtype::F32, vec![len], bytes));
+            }
+            Ok(())
+        };
+        set("bias", self.bias.as_deref())?;
+        if let Rows::I8 { scale, error, .. } = &self.rows {
+            set("scale", Some(scale))?;
+            set("error", Some(error))?;
+        }
+        let (dtype, bytes) = match &self.rows {
+            Rows::F32(rows) => (Dtype::F32, self.bytes_of("rows", rows, self.width, items)?),
+            Rows::F16(rows) => (Dtype::F16, self.bytes_of("rows", rows, self.width, items)?),
+            Rows::I8 { rows, .. } => (Dtype::I8, self.bytes_of("rows", rows, self.width, items)?),
+        };
+        tensors.insert("rows", (dtype, vec![len, self.width], bytes));
+        Ok(tensors)
+    }
+
+    fn bytes_of<T: Stored>(
+        &self,
+        tensor: &str,
+        values: &[T],
+        width: usize,
+        items: &[u32],
+    ) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(items.len() * width * size_of::<T>());
+        for &item in items {
+            let item = item as usize;
+            let row = self.entries(tensor, values, item * width..(item + 1) * width)?;
+            bytes.extend_from_slice(bytemuck::cast_slice(row));
+        }
+        Ok(bytes)
     }
 
     fn block<'a, T>(&self, rows: &'a [T], range: Range<usize>) -> Result<&'a [T]> {

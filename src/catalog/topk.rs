@@ -81,6 +81,11 @@ impl TopK {
         }
     }
 
+    /// Whether it has as many as it keeps.
+    pub(crate) fn is_full(&self) -> bool {
+        self.heap.len() >= self.count
+    }
+
     /// Whether a score would enter. Ask what costs more, such as a filter, only of those that would.
     pub(crate) fn takes(&self, scored: Scored) -> bool {
         if scored.score.is_nan() {

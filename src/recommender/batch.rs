@@ -158,13 +158,13 @@ fn fetch(
     plans: &[Plan],
     options: &CallOptions,
 ) -> Result<Vec<(Vec<Scored>, Stage)>> {
-    if let ([state], [plan]) = (states, plans) {
-        let scoring = retrieve::by_encoder(encoder, Arc::clone(state));
-        return Ok(vec![scoring.best(
-            plan.fetch(),
-            plan.admission(),
-            options,
-        )?]);
+    // The lists of an index that one user's search looks at are not another's.
+    if states.len() == 1 || options.probes.is_some() {
+        let best = |(state, plan): (&Arc<[f32]>, &Plan)| {
+            let scoring = retrieve::by_encoder(encoder, Arc::clone(state));
+            scoring.best(plan.fetch(), plan.admission(), options)
+        };
+        return states.iter().zip(plans).map(best).collect();
     }
     let started = Instant::now();
     let count = plans.iter().map(Plan::fetch).max().unwrap_or_default();

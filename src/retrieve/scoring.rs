@@ -51,18 +51,27 @@ impl<'a> Scoring<'a> {
         options: &CallOptions,
     ) -> Result<(Vec<Scored>, Stage)> {
         let started = Instant::now();
-        let (scored, table) = match &self.table {
+        let (scored, what) = match &self.table {
             Table::Counts(counts) => {
                 let scored = most(counts, count, admission, &options.cancel)?;
-                (scored, "counts")
+                (scored, "scan counts".into())
             }
             Table::Rows { space, point } => {
                 let (threads, cancel) = (options.threads, &options.cancel);
-                let scored = space.nearest(point, count, admission, threads, cancel)?;
-                (scored, space.name())
+                match options.probes {
+                    None => {
+                        let scored = space.nearest(point, count, admission, threads, cancel)?;
+                        (scored, format!("scan {}", space.name()))
+                    }
+                    Some(probes) => {
+                        let scored =
+                            space.nearest_in_lists(point, count, admission, probes, cancel)?;
+                        (scored, format!("probe {probes} lists of {}", space.name()))
+                    }
+                }
             }
         };
-        let scanned = stage(format!("scan {table}"), scored.len(), started);
+        let scanned = stage(what, scored.len(), started);
         Ok((scored, scanned))
     }
 

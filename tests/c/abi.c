@@ -88,8 +88,9 @@ AT(oneiro_call_options, size, 0);
 AT(oneiro_call_options, cancel, 8);
 AT(oneiro_call_options, encoder, 16);
 AT(oneiro_call_options, threads, 24);
-AT(oneiro_call_options, arrangement, 32);
-AT(oneiro_call_options, deadline_ms, 40);
+AT(oneiro_call_options, probes, 32);
+AT(oneiro_call_options, arrangement, 40);
+AT(oneiro_call_options, deadline_ms, 48);
 AT(oneiro_cap, size, 0);
 AT(oneiro_cap, attribute, 8);
 AT(oneiro_cap, tag, 16);
@@ -147,7 +148,7 @@ int main(void) {
   oneiro_call_options call;
   oneiro_call_options_init(&call, sizeof call);
   CHECK(call.size == sizeof call && call.cancel == NULL && call.encoder == NULL && call.threads == 1);
-  CHECK(call.arrangement == NULL && call.deadline_ms == ONEIRO_NO_VALUE);
+  CHECK(call.probes == 0 && call.arrangement == NULL && call.deadline_ms == ONEIRO_NO_VALUE);
 
   oneiro_cap cap;
   oneiro_cap_init(&cap, sizeof cap);

@@ -103,6 +103,9 @@ static void call_options_and_events(void) {
   call.encoder = "decoder";
   FAILS(ONEIRO_UNSUPPORTED, "decoder", oneiro_recommender_recommend(user, 1, NULL, &call, &no_ranking, e));
   FAILS(ONEIRO_UNSUPPORTED, "decoder", oneiro_recommender_state(user, &call, &no_point, e));
+  oneiro_call_options_init(&call, sizeof call);
+  call.probes = 1;
+  FAILS(ONEIRO_UNSUPPORTED, "index", oneiro_recommender_similar(user, 0, 1, NULL, &call, &no_ranking, e));
   oneiro_event_init(&event, sizeof event);
   event.reserved = 1;
   FAILS(BAD, "reserved", oneiro_recommender_observe_events(user, &event, 1, e));

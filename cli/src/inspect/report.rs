@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oneiro::{
-    AttributeKind, Bundle, Catalog, EmptyRow, Length, Memory, Metric, Prepack, Result,
+    AttributeKind, Bundle, Catalog, EmptyRow, IndexEntry, Length, Memory, Metric, Prepack, Result,
     RetrieveEntry, RowType, Seen,
 };
 use serde::Serialize;
@@ -65,8 +65,23 @@ pub struct Space {
     pub dtype: &'static str,
     pub metric: &'static str,
     pub cold_rows: usize,
+    pub index: Option<Index>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+pub struct Index {
+    pub part: String,
+    pub lists: u32,
+    pub recall: Vec<Recall>,
+}
+
+#[derive(Serialize)]
+pub struct Recall {
+    pub probes: u32,
+    pub at_10: f64,
+    pub at_100: f64,
 }
 
 #[derive(Serialize)]
@@ -253,12 +268,26 @@ fn spaces(bundle: &Bundle) -> Result<BTreeMap<String, Space>> {
                 Metric::L2 => "l2",
             },
             cold_rows: (0..entry.rows).filter(|&item| space.is_cold(item)).count(),
+            index: entry.index.as_ref().map(index),
             note: (entry.dtype == RowType::I8)
                 .then_some("ranking is defined on the dequantised rows"),
         };
         spaces.insert(name.clone(), report);
     }
     Ok(spaces)
+}
+
+fn index(entry: &IndexEntry) -> Index {
+    let recall = entry.recall.iter().map(|recall| Recall {
+        probes: recall.probes,
+        at_10: recall.at_10,
+        at_100: recall.at_100,
+    });
+    Index {
+        part: entry.part.clone(),
+        lists: entry.lists,
+        recall: recall.collect(),
+    }
 }
 
 fn graphs(bundle: &Bundle) -> BTreeMap<String, Graph> {

@@ -28,6 +28,12 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         [Left, Right, Left, Left, Left],
         &spaces(report),
     )?;
+    section(
+        out,
+        "Indexes",
+        [Left, Left, Right, Left, Left],
+        &indexes(report),
+    )?;
     section(out, "Graphs", TEXTS, &graphs(report))?;
     section(out, "Encoders", TEXTS, &encoders(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
@@ -138,6 +144,26 @@ fn notes(space: &Space) -> String {
         notes += &format!("; {note}");
     }
     notes
+}
+
+/// A line per measured number of probes.
+fn indexes(report: &Report) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, space) in &report.spaces {
+        let Some(index) = &space.index else { continue };
+        let lists = format!("{} lists in {}", count(index.lists), index.part);
+        rows.push(row([name, &lists]));
+        rows.extend(index.recall.iter().map(|recall| {
+            row([
+                "",
+                "",
+                &format!("{} probes", count(recall.probes)),
+                &format!("recall@10 {:.3}", recall.at_10),
+                &format!("recall@100 {:.3}", recall.at_100),
+            ])
+        }));
+    }
+    rows
 }
 
 fn graphs(report: &Report) -> Vec<Row> {

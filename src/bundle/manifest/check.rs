@@ -51,6 +51,29 @@ impl Manifest {
                     space.width.to_string(),
                 ));
             }
+            let Some(index) = &space.index else { continue };
+            let at = format!("spaces.{name}.index");
+            part(format!("{at}.part"), &index.part)?;
+            if !(1..=space.rows).contains(&index.lists) {
+                return Err(Error::manifest(
+                    format!("{at}.lists"),
+                    format!("1 to {}", space.rows),
+                    index.lists.to_string(),
+                ));
+            }
+            for (place, recall) in index.recall.iter().enumerate() {
+                let shares = 0.0..=1.0;
+                if !(1..=index.lists).contains(&recall.probes)
+                    || !shares.contains(&recall.at_10)
+                    || !shares.contains(&recall.at_100)
+                {
+                    return Err(Error::manifest(
+                        format!("{at}.recall[{place}]"),
+                        format!("shares from 0 to 1 for 1 to {} probes", index.lists),
+                        format!("{recall:?}"),
+                    ));
+                }
+            }
         }
         for (name, graph) in &self.graphs {
             part(format!("graphs.{name}.model"), &graph.model)?;

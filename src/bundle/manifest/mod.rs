@@ -89,6 +89,28 @@ pub struct SpaceEntry {
     pub metric: Metric,
     #[serde(default)]
     pub bias: bool,
+    pub index: Option<IndexEntry>,
+}
+
+/// The lists of an approximate index, and what was measured when they were made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct IndexEntry {
+    pub part: String,
+    pub lists: u32,
+    #[serde(default)]
+    pub recall: Vec<RecallEntry>,
+}
+
+/// The share of the best 10 and 100 items that a search of so many lists finds.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct RecallEntry {
+    pub probes: u32,
+    pub at_10: f64,
+    pub at_100: f64,
 }
 
 /// How rows are stored. Arithmetic is always in f32.
