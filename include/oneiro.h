@@ -1123,6 +1123,11 @@ typedef struct oneiro_call_options {
   /** Threads that share the scan over the catalog; 1 by default, at least 1. The result does not depend on it. */
   size_t threads;
   /**
+   * Looks only at the rows of so many lists of the bundle's index, which is quicker and misses some items; 0, for an
+   * exact scan, by default.
+   */
+  size_t probes;
+  /**
    * How the best candidates become the list; NULL, for the best first, by default. Functions that make no ranking do
    * not look at it.
    */

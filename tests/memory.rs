@@ -78,7 +78,7 @@ fn rollup(field: &str) -> i64 {
 fn a_large_table_takes_no_private_memory() {
     let _alone = ALONE.lock();
     let folder = tempfile::tempdir().unwrap();
-    made_up::write(Path::new("models/demo"), folder.path(), 400_000).unwrap();
+    made_up::write(Path::new("models/demo"), folder.path(), 400_000, "f32").unwrap();
     let _warm = Engine::open("models/demo").unwrap();
     let before = rollup("Private_Dirty:");
     let _large = Engine::open(folder.path()).unwrap();

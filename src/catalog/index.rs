@@ -93,7 +93,7 @@ impl Index {
         let mut met = vec![false; self.items.len()];
         for (list, places) in lists.into_iter().enumerate() {
             let items = &self.items[places];
-            if let Some(pair) = items.array_windows().find(|[a, b]| a >= b) {
+            if let Some(pair) = items.windows(2).find(|pair| pair[0] >= pair[1]) {
                 let found = format!("{} before {} in list {list}", pair[0], pair[1]);
                 return Err(self.wrong("list.items", "rising items in a list", found));
             }
