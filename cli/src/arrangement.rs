@@ -104,7 +104,7 @@ struct Cap {
 }
 
 fn boost(text: &str) -> Result<(String, f32), String> {
-    let (item, amount) = split(text, '=', "ITEM=AMOUNT, for example tt0816692=0.5")?;
+    let (item, amount) = split(text, '=', "ITEM=AMOUNT, for example tt0137523=0.5")?;
     let amount = amount
         .parse()
         .map_err(|_| format!("`{amount}` is not a number"))?;
@@ -112,7 +112,7 @@ fn boost(text: &str) -> Result<(String, f32), String> {
 }
 
 fn pin(text: &str) -> Result<(String, usize), String> {
-    let (item, place) = split(text, '@', "ITEM@PLACE, for example tt0816692@1")?;
+    let (item, place) = split(text, '@', "ITEM@PLACE, for example tt0137523@1")?;
     Ok((item.into(), whole(place)?))
 }
 

@@ -67,7 +67,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  oneiro recommend models/demo --seen Inception --seen tt0816692
+  oneiro recommend models/demo --seen Inception --seen tt0137523
   oneiro recommend models/demo --seen \"The Matrix\" -k 5 --tag genres=Comedy --between year=1990..1999
   oneiro recommend models/demo --seen Inception --diversity 0.7 --cap genres=4 --pin \"Blade Runner@2\"
   oneiro recommend models/demo --by popularity --json";

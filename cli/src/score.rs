@@ -48,8 +48,8 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  oneiro score models/demo Interstellar tt0133093 --seen Inception
-  oneiro score models/demo Interstellar Up --by popularity --json";
+  oneiro score models/demo \"The Prestige\" tt0133093 --seen Inception
+  oneiro score models/demo \"The Prestige\" Up --by popularity --json";
 
 #[derive(Serialize)]
 struct Report {

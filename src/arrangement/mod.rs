@@ -17,7 +17,8 @@
 //!    lower item. Where caps leave the list short and there are more candidates, the pool becomes four times as large
 //!    and 4 to 6 are done again.
 //!
-//! The scores of the ranking are those after 5; a pinned item's is that after 2, NaN if it has none. A row that was never trained is like nothing: its cosines are 0.
+//! The scores of the ranking are those after 5; a pinned item's is that after 2, NaN if it has none. A row that was
+//! never trained is like nothing: its cosines are 0.
 
 #![forbid(unsafe_code)]
 
