@@ -20,7 +20,10 @@ fn shipped_bundles_are_sound() {
         assert_eq!((lines.len(), answer.stderr.as_str()), (1, ""));
     }
     let report = oneiro(&["verify", &bundle("tiny"), "--json"]).json();
-    assert_eq!((&report["ok"], &report["parts"]), (&json!(true), &json!(17)));
+    assert_eq!(
+        (&report["ok"], &report["parts"]),
+        (&json!(true), &json!(17))
+    );
     assert!(report["bytes"].is_u64());
 }
 

@@ -151,7 +151,10 @@ static void refused(const struct content *contents) {
   FAILS(ONEIRO_INVALID_ARGUMENT, "overflows",
         oneiro_parts_add_descriptor(parts, "b", descriptor, UINT64_MAX, 1, e));
   SUCCEEDS(oneiro_parts_add_bytes(parts, "manifest.json", contents[0].words, contents[0].length, e));
-  SUCCEEDS(oneiro_parts_add_descriptor(parts, "catalog.safetensors", descriptor, 0, 1 << 20, e));
+  SUCCEEDS(oneiro_parts_add_descriptor(parts, NAMES[1], descriptor, 0, 1 << 20, e));
+  for (size_t i = 2; i < FILES; i++) {
+    SUCCEEDS(oneiro_parts_add_bytes(parts, NAMES[i], contents[i].words, contents[i].length, e));
+  }
   CHECK(close(descriptor) == 0);
   FAILS(ONEIRO_BAD_BUNDLE, "catalog", oneiro_bundle_open_parts(parts, &bundle, e));
   CHECK(bundle == NULL);
