@@ -1,5 +1,7 @@
 //! How the list is arranged, and scores of given items, from the command line.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod command;
 
 use command::{bundle, column, oneiro, titles};
