@@ -140,7 +140,10 @@ fn wrong_manifests_are_refused() {
     };
     for (error, expected) in [
         (index("part", "none".into()), "spaces.items.index.part"),
-        (index("part", "items".into()), "list.offsets"),
+        (
+            index("part", "items".into()),
+            "tensor `empty`: expected only tensors",
+        ),
         (index("lists", 0.into()), "spaces.items.index.lists"),
         (index("lists", 41.into()), "expected 1 to 40, found 41"),
         (
