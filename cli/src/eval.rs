@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use oneiro::{By, CallOptions, Cancel, Engine, Filter, RetrieveEntry, Seen};
+use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Filter, RetrieveEntry, Seen};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -90,7 +90,11 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     if arguments.by == Some(Way::Popularity) && arguments.encoder.is_some() {
         return Err(Failure::Usage("--encoder does not go with --by popularity"));
     }
-    let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
+    let threads = match arguments.threads {
+        Some(threads) => threads.into(),
+        None => thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let engine = wait::on("Opening the bundle", || open(&arguments.bundle, threads))?;
     let interactions = wait::on("Reading the interactions", || {
         let catalog = engine.catalog();
         Interactions::open(
@@ -100,10 +104,6 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
             &cancel,
         )
     })?;
-    let threads = match arguments.threads {
-        Some(threads) => threads.into(),
-        None => thread::available_parallelism().map_or(1, NonZero::get),
-    };
     let evaluation = Evaluation::new(arguments, &engine, cancel);
     let started = Instant::now();
     let ranks = wait::rows(interactions.rows(), |done| {
@@ -150,6 +150,13 @@ fn write_ranks(path: &Path, users: &[Vec<Event>], ranks: &[Option<u32>]) -> Resu
         let path = path.into();
         oneiro::Error::Io { path, source }.into()
     })
+}
+
+/// The engine of a bundle, whose networks so many threads run at once.
+fn open(bundle: &Path, threads: usize) -> oneiro::Result<Engine> {
+    let mut options = EngineOptions::default();
+    options.graph.replicas = threads;
+    Engine::from_bundle(Bundle::open(bundle)?, &options)
 }
 
 /// One way of ranking, to be measured.
