@@ -82,7 +82,8 @@ impl Space {
         cancel: &Cancel,
     ) -> Result<Vec<TopK>> {
         let columns: Vec<Column> = users.chunks(COLUMN).map(Column::new).collect();
-        let shares = by_shares(self.len() as usize, threads, |rows| {
+        let products = self.width() * users.len();
+        let shares = by_shares(self.len() as usize, products, threads, |rows| {
             self.nearest_of_rows(rows, users, &columns, count, cancel)
         })?;
         let merge = |mut best: Vec<TopK>, share: Vec<TopK>| {

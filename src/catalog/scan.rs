@@ -18,8 +18,11 @@ use crate::error::{Error, Result};
 /// Rows that are scored at once: their scores stay in the first cache.
 pub(super) const BLOCK: usize = 256;
 
-/// Rows between two looks at `cancel`, and the least that is worth a thread.
+/// Rows between two looks at `cancel`.
 pub(super) const STRETCH: usize = 4096;
+
+/// Products that are worth a thread: starting and joining one costs about as much. (Tests are small.)
+const WORTH: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
 
 /// What threads of a scan are called.
 pub(crate) const SCAN_THREAD: &str = "oneiro-scan";
@@ -108,7 +111,7 @@ impl Scan<'_> {
     /// The best of all rows, by so many threads.
     fn rows_by(&self, threads: usize) -> Result<TopK> {
         let len = self.space.len() as usize;
-        let shares = by_shares(len, threads, |rows| self.rows(rows))?;
+        let shares = by_shares(len, self.space.width(), threads, |rows| self.rows(rows))?;
         let mut best = TopK::new(self.count, len)?;
         shares.into_iter().for_each(|share| best.merge(share));
         Ok(best)
@@ -150,13 +153,15 @@ impl Scan<'_> {
     }
 }
 
-/// What `search` finds in each share of the rows `0..len`, by so many threads, in the order of the rows.
+/// What `search` finds in each share of the rows `0..len`, by at most so many threads, in the order of the rows. It takes
+/// `products` of a row.
 pub(super) fn by_shares<T: Send>(
     len: usize,
+    products: usize,
     threads: usize,
     search: impl Fn(Range<usize>) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let threads = threads.clamp(1, len.div_ceil(STRETCH).max(1));
+    let threads = threads.clamp(1, (len.saturating_mul(products) / WORTH).max(1));
     let share = len.div_ceil(threads).next_multiple_of(BLOCK).max(1);
     let mut shares = (0..len)
         .step_by(share)
