@@ -80,7 +80,9 @@ impl<'a> Course<'a> {
         let library = self.folder.join("lib");
         fs::create_dir_all(&library).while_doing(|| format!("make {}", library.display()))?;
         let mut build = self.workspace.cargo();
-        build.args(["build", "--package", "oneiro", "--lib"]);
+        build.args(["rustc", "--package", "oneiro", "--lib"]);
+        // The other kinds of library take as long again.
+        build.args(["--crate-type", "cdylib"]);
         build.args(self.release.then_some("--release"));
         let oneiro = artifact::build(&mut build, false)?
             .iter()
