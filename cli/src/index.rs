@@ -209,7 +209,7 @@ fn measure(
     let mut state = 1u32;
     let mut item = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        known[(u64::from(state) * known.len() as u64 >> 32) as usize]
+        known[((u64::from(state) * known.len() as u64) >> 32) as usize]
     };
     let mut options = CallOptions::default();
     options.cancel = cancel.clone();

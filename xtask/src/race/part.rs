@@ -215,10 +215,8 @@ fn same(a: &[(u32, f32)], b: &[(u32, f32)]) -> bool {
     let ties = |at: usize| {
         at + 1 == a.len() || close(a[at].1, a[at + 1].1) || at > 0 && close(a[at].1, a[at - 1].1)
     };
-    let agree = |(at, (a, b)): (usize, (&(u32, f32), &(u32, f32)))| {
-        close(a.1, b.1) && (a.0 == b.0 || ties(at))
-    };
-    a.len() == b.len() && a.iter().zip(b).enumerate().all(agree)
+    let agree = |at: usize| close(a[at].1, b[at].1) && (a[at].0 == b[at].0 || ties(at));
+    a.len() == b.len() && (0..a.len()).all(agree)
 }
 
 #[cfg(test)]

@@ -155,8 +155,8 @@ fn table(figures: &[&Figure]) -> String {
 
 fn short(items: usize) -> String {
     match items {
-        _ if items % 1_000_000 == 0 => format!("{}M", items / 1_000_000),
-        _ if items % 1_000 == 0 => format!("{}k", items / 1_000),
+        _ if items.is_multiple_of(1_000_000) => format!("{}M", items / 1_000_000),
+        _ if items.is_multiple_of(1_000) => format!("{}k", items / 1_000),
         _ => items.to_string(),
     }
 }
