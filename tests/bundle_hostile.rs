@@ -586,6 +586,64 @@ const CASES: &[Case] = &[
     ("cold is neither 0 nor 1", BAD, &["`cold`", "7"], |c| {
         c.tensors("items", |t| t.bytes("cold")[1] = 7)
     }),
+    // Exact rows.
+    (
+        "exact rows that are no part",
+        BAD,
+        &["spaces.small.exact", "the name of a part", "`none`"],
+        |c| {
+            c.manifest(|m| m["spaces"]["small"]["exact"] = "none".into());
+        },
+    ),
+    (
+        "exact rows of exact rows",
+        BAD,
+        &["spaces.half.exact", "a space of i8 rows"],
+        |c| {
+            c.manifest(|m| m["spaces"]["half"]["exact"] = "items".into());
+        },
+    ),
+    (
+        "a part that is exact to itself",
+        BAD,
+        &["spaces.small.exact", "another part", "`small` again"],
+        |c| {
+            c.manifest(|m| m["spaces"]["small"]["exact"] = "small".into());
+        },
+    ),
+    (
+        "exact rows in a part without tensors",
+        BAD,
+        &["`encoder.weights`", "a safetensors file"],
+        |c| {
+            c.manifest(|m| m["spaces"]["small"]["exact"] = "encoder.weights".into());
+        },
+    ),
+    (
+        "exact rows of another width",
+        BAD,
+        &["`texts`", "expected F32 [40, 16]", "found F32 [40, 8]"],
+        |c| {
+            c.manifest(|m| m["spaces"]["small"]["exact"] = "texts".into());
+        },
+    ),
+    (
+        "exact rows that are none",
+        BAD,
+        &["`catalog`", "unknown name"],
+        |c| {
+            c.manifest(|m| m["spaces"]["small"]["exact"] = "catalog".into());
+        },
+    ),
+    (
+        "exact rows further than they say",
+        BAD,
+        &["`error`", "at least", "at 1"],
+        |c| {
+            c.manifest(|m| m["spaces"]["small"]["exact"] = "items".into());
+            c.tensors("items", |t| t.set_f32("rows", 17, 0.5));
+        },
+    ),
     // Graphs.
     ("not a model", BAD, &["`encoder`", "an ONNX model"], |c| {
         c.file("encoder", |bytes| bytes.fill(0xff))

@@ -2,7 +2,7 @@
 
 mod command;
 
-use command::{answer, bundle, command, oneiro};
+use command::{answer, bundle, command, copy_of, oneiro};
 
 #[test]
 fn text_covers_every_section() {
@@ -29,6 +29,23 @@ fn text_covers_every_section() {
             .ends_with("ranking is defined on the dequantised rows")
     );
     assert!(lines.iter().all(|line| *line == line.trim_end()));
+}
+
+#[test]
+fn i8_rows_with_exact_ones_rank_by_those() {
+    let (_keep, folder) = copy_of("tiny");
+    let path = folder.join("manifest.json");
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["spaces"]["small"]["exact"] = "items".into();
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    let folder = folder.to_str().unwrap();
+    let text = oneiro(&["inspect", folder]).stdout;
+    let expected = "part small, exact rows in items, 2 cold; ranking is that of the exact rows";
+    assert!(text.contains(expected), "{text}");
+    let report = oneiro(&["inspect", folder, "--json"]).json();
+    assert_eq!(report["spaces"]["small"]["exact"], "items");
+    assert_eq!(oneiro(&["verify", folder, "--json"]).json()["ok"], true);
 }
 
 #[test]

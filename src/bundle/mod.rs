@@ -91,8 +91,9 @@ impl Bundle {
             .values()
             .flat_map(|space| {
                 let index = space.index.as_ref().map(|index| &index.part);
-                [&space.part].into_iter().chain(index)
+                [Some(&space.part), index, space.exact.as_ref()]
             })
+            .flatten()
             .chain([&manifest.catalog.part])
         {
             if !tables.contains_key(part) {
@@ -108,7 +109,9 @@ impl Bundle {
         let mut spaces = BTreeMap::new();
         for (name, entry) in &manifest.spaces {
             let index = entry.index.as_ref().map(|index| table(&index.part));
-            let space = Space::open(name, entry, table(&entry.part)?, index.transpose()?)?;
+            let exact = entry.exact.as_deref().map(table);
+            let part = table(&entry.part)?;
+            let space = Space::open(name, entry, part, index.transpose()?, exact.transpose()?)?;
             spaces.insert(name.clone(), Arc::new(space));
         }
         for entry in manifest.encoders.values() {

@@ -71,6 +71,12 @@ impl Tensors {
         self.metadata.info(tensor).is_some()
     }
 
+    /// Whether the tensor `tensor` is there and of these numbers.
+    pub(crate) fn holds<T: Element>(&self, tensor: &str) -> bool {
+        let info = self.metadata.info(tensor);
+        info.is_some_and(|info| info.dtype == T::DTYPE)
+    }
+
     /// Fails on the first tensor whose name is not `known`.
     pub(crate) fn only(&self, known: impl Fn(&str) -> bool) -> Result<()> {
         match self

@@ -124,14 +124,25 @@ pub(crate) fn open_space(items: u32, space: &(Table, u32, &str, &str)) -> Result
     open_all(items, &plain(items), "", space)
 }
 
-/// The same with an index of so many lists.
+/// The same with an index of so many lists, the part `i`.
 pub(crate) fn open_indexed(
     items: u32,
     space: &(Table, u32, &str, &str),
     lists: u32,
     index: &Table,
 ) -> Result<Bundle> {
-    open_with(items, &plain(items), "", space, Some((lists, index)))
+    let entry = format!(r#","index":{{"part":"i","lists":{lists}}}"#);
+    open_with(items, &plain(items), "", space, Some(("i", index, &entry)))
+}
+
+/// The same with the exact rows of an i8 space, the part `x`.
+pub(crate) fn open_twins(
+    items: u32,
+    space: &(Table, u32, &str, &str),
+    exact: &Table,
+) -> Result<Bundle> {
+    let entry = r#","exact":"x""#;
+    open_with(items, &plain(items), "", space, Some(("x", exact, entry)))
 }
 
 /// Opens a bundle of a catalog and one space, `s`. Its recipe names an encoder that nobody runs.
@@ -144,22 +155,23 @@ pub(crate) fn open_all(
     open_with(items, catalog, attributes, space, None)
 }
 
+/// `more`: another part with its table, and what the manifest says of it in the space.
 fn open_with(
     items: u32,
     catalog: &Table,
     attributes: &str,
     (space, width, dtype, metric): &(Table, u32, &str, &str),
-    index: Option<(u32, &Table)>,
+    more: Option<(&str, &Table, &str)>,
 ) -> Result<Bundle> {
     let mut files = vec![
         ("c", catalog.part()),
         ("s", space.part()),
         ("g", Words::new(b"graph")),
     ];
-    let mut entry = String::new();
-    if let Some((lists, table)) = index {
-        files.push(("i", table.part()));
-        entry = format!(r#","index":{{"part":"i","lists":{lists}}}"#);
+    let mut entry = "";
+    if let Some((part, table, said)) = more {
+        files.push((part, table.part()));
+        entry = said;
     }
     let mut entries = String::new();
     let mut parts = Parts::new();

@@ -10,6 +10,7 @@
 
 mod admission;
 mod attributes;
+mod bound;
 mod cluster;
 mod index;
 mod kernel;

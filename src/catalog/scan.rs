@@ -1,7 +1,8 @@
 //! Exact nearest rows: every admitted row is scored, in blocks, and the best are kept.
 //!
 //! A block's scores are computed first and then compared with the worst of the best so far; the filter is asked only
-//! about the few that would enter. Where the filter allows few items, only their rows are read. Scores do not depend
+//! about the few that would enter. Where rows have i8 twins, a block's scores are first bounds by the twins, and only
+//! rows whose bound would enter are read. Where the filter allows few items, only their rows are read. Scores do not depend
 //! on the way: [`kernel`](super::kernel) fixes the arithmetic, [`topk`](super::topk) the order.
 
 #![forbid(unsafe_code)]
@@ -9,6 +10,7 @@
 use std::ops::Range;
 
 use super::admission::Admission;
+use super::bound::Bound;
 use super::kernel::{Query, any_reaches};
 use super::space::Space;
 use super::topk::{Scored, TopK};
@@ -69,6 +71,7 @@ impl Space {
         let scan = Scan {
             space: self,
             query,
+            bound: self.bound(&query),
             count,
             admission,
             cancel,
@@ -86,6 +89,8 @@ impl Space {
 struct Scan<'a> {
     space: &'a Space,
     query: Query<'a>,
+    /// Where it is there, blocks are judged by their twins first.
+    bound: Option<Bound>,
     count: usize,
     admission: &'a Admission,
     cancel: &'a Cancel,
@@ -127,7 +132,13 @@ impl Scan<'_> {
             }
             let end = rows.end.min(start + BLOCK);
             let scores = &mut scores[..end - start];
-            self.space.score_block(self.query, start..end, scores)?;
+            match self.bound {
+                None => self.space.score_block(self.query, start..end, scores)?,
+                Some(bound) => {
+                    self.space
+                        .bound_block(self.query, bound, start..end, scores)?;
+                }
+            }
             let mut threshold = best.threshold();
             if !any_reaches(scores, threshold) {
                 continue;
@@ -135,7 +146,7 @@ impl Scan<'_> {
             for (item, &score) in (start..).zip(scores.iter()) {
                 if score >= threshold {
                     // Items are numbered in u32: there are no more rows than that.
-                    let scored = Scored {
+                    let mut scored = Scored {
                         item: item as u32,
                         score,
                     };
@@ -143,6 +154,9 @@ impl Scan<'_> {
                         && !self.space.is_cold(scored.item)
                         && self.admission.admits(scored.item)
                     {
+                        if self.bound.is_some() {
+                            scored.score = self.space.score_item(self.query, scored.item)?;
+                        }
                         best.push(scored);
                         threshold = best.threshold();
                     }

@@ -1,6 +1,8 @@
 //! A space: a table of rows, one per item, and the metric that a query is compared with them by.
 //!
-//! Rows are f32, f16 or i8 at rest and f32 in arithmetic. They are mapped and read in place: opening checks types and
+//! Rows are f32, f16 or i8 at rest and f32 in arithmetic. Where a space of i8 rows names exact ones beside them, scores
+//! are defined on the exact rows, and the i8 rows are their twins: a scan reads the twins and only those exact rows
+//! that [`bound`](super::bound) cannot rule out. They are mapped and read in place: opening checks types and
 //! shapes, [`Space::verify`] reads every number.
 
 #![forbid(unsafe_code)]
@@ -11,6 +13,7 @@ use half::f16;
 use pulp::{Arch, Simd, WithSimd};
 use safetensors::tensor::Dtype;
 
+use super::bound::{Bound, Raise};
 use super::cluster::TensorBytes;
 use super::index::Index;
 use super::kernel::{Block, Query, Stored};
@@ -21,19 +24,26 @@ use crate::error::{Error, Result};
 /// Numbers between two looks at `cancel` in `verify`.
 const VERIFY_BLOCK: usize = 1 << 20;
 
+/// What an `error` may fall short by: the rounding of whoever wrote it.
+const ERROR_TOLERANCE: f64 = 1.000_01;
+
 /// The tensors that an item table may have.
 pub(super) const TENSORS: [&str; 6] = ["rows", "scale", "error", "bias", "cold", "empty"];
 
-/// Rows as they are stored.
+/// The rows that scores are defined on, as they are stored.
 #[derive(Debug)]
 enum Rows {
     F32(Array<f32>),
     F16(Array<f16>),
-    I8 {
-        rows: Array<i8>,
-        scale: Array<f32>,
-        error: Array<f32>,
-    },
+    I8(Quantised),
+}
+
+/// Rows of i8: `scale·q`, each within `error` of what it was made from.
+#[derive(Debug)]
+struct Quantised {
+    rows: Array<i8>,
+    scale: Array<f32>,
+    error: Array<f32>,
 }
 
 /// A table of rows, one per item, that a query is scored against.
@@ -45,6 +55,8 @@ pub struct Space {
     width: usize,
     metric: Metric,
     rows: Rows,
+    /// What tells most rows apart from the nearest before they are read, where `rows` are those of `exact`.
+    twins: Option<Quantised>,
     bias: Option<Array<f32>>,
     cold: Option<Array<u8>>,
     empty: Option<Array<f32>>,
@@ -52,19 +64,38 @@ pub struct Space {
 }
 
 impl Space {
-    /// Opens the item table of a part and, if it has one, its index: types and shapes.
+    /// Opens the item table of a part with, if the space has them, its index or the rows of its part `exact`: types and
+    /// shapes.
     pub(crate) fn open(
         name: &str,
         entry: &SpaceEntry,
         tensors: &Tensors,
         index: Option<&Tensors>,
+        exact: Option<&Tensors>,
     ) -> Result<Self> {
         tensors.only(|tensor| TENSORS.contains(&tensor))?;
         let mut space = Self::open_rows(name, entry, tensors)?;
         if let Some((entry_of_index, tensors)) = entry.index.as_ref().zip(index) {
             space.index = Some(Box::new(Index::open(name, entry, entry_of_index, tensors)?));
         }
+        if let Some(exact) = exact {
+            space.add_exact(exact)?;
+        }
         Ok(space)
+    }
+
+    /// Puts the exact rows in the place of the i8 ones, which become their twins.
+    fn add_exact(&mut self, tensors: &Tensors) -> Result<()> {
+        tensors.only(|tensor| TENSORS.contains(&tensor))?;
+        let shape = [self.len as usize, self.width];
+        let exact = match tensors.holds::<f16>("rows") {
+            true => Rows::F16(tensors.array("rows", &shape)?),
+            false => Rows::F32(tensors.array("rows", &shape)?),
+        };
+        if let Rows::I8(quantised) = std::mem::replace(&mut self.rows, exact) {
+            self.twins = Some(quantised);
+        }
+        Ok(())
     }
 
     /// Opens the rows of a part, and what belongs to them.
@@ -74,11 +105,11 @@ impl Space {
         let rows = match entry.dtype {
             RowType::F32 => Rows::F32(tensors.array("rows", &shape)?),
             RowType::F16 => Rows::F16(tensors.array("rows", &shape)?),
-            RowType::I8 => Rows::I8 {
+            RowType::I8 => Rows::I8(Quantised {
                 rows: tensors.array("rows", &shape)?,
                 scale: tensors.array("scale", &[items])?,
                 error: tensors.array("error", &[items])?,
-            },
+            }),
         };
         if entry.dtype != RowType::I8
             && let Some(tensor) = ["scale", "error"]
@@ -99,6 +130,7 @@ impl Space {
             width,
             metric: entry.metric,
             rows,
+            twins: None,
             bias: entry
                 .bias
                 .then(|| tensors.array("bias", &[items]))
@@ -124,17 +156,11 @@ impl Space {
             Rows::F16(rows) => {
                 self.verify_rows(cancel, rows, "finite numbers", |value| value.is_finite())?
             }
-            Rows::I8 { rows, scale, error } => {
-                self.verify_rows(cancel, rows, "−127 to 127", |&value| value != i8::MIN)?;
-                for (tensor, values) in [("scale", scale), ("error", error)] {
-                    self.verify_numbers(
-                        tensor,
-                        values,
-                        "finite numbers, none negative",
-                        |value| value.is_finite() && value >= 0.0,
-                    )?;
-                }
-            }
+            Rows::I8(quantised) => self.verify_quantised(cancel, quantised)?,
+        }
+        if let Some(twins) = &self.twins {
+            self.verify_quantised(cancel, twins)?;
+            self.verify_twins(cancel, twins)?;
         }
         for (tensor, values) in [("bias", &self.bias), ("empty", &self.empty)] {
             if let Some(values) = values {
@@ -151,6 +177,46 @@ impl Space {
                 None => Ok(()),
             },
         }
+    }
+
+    fn verify_quantised(&self, cancel: &Cancel, quantised: &Quantised) -> Result<()> {
+        let Quantised { rows, scale, error } = quantised;
+        self.verify_rows(cancel, rows, "−127 to 127", |&value| value != i8::MIN)?;
+        for (tensor, values) in [("scale", scale), ("error", error)] {
+            self.verify_numbers(tensor, values, "finite numbers, none negative", |value| {
+                value.is_finite() && value >= 0.0
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the twins are as near to the exact rows, and as long, as [`bound`](super::bound) takes for granted.
+    fn verify_twins(&self, cancel: &Cancel, twins: &Quantised) -> Result<()> {
+        let mut exact = vec![0.0; self.width];
+        for item in 0..self.len {
+            if item % 4096 == 0 {
+                cancel.check()?;
+            }
+            let index = item as usize;
+            self.row(item, &mut exact)?;
+            let twin = self.block(&twins.rows, index..index + 1)?;
+            let (scale, error) = (f64::from(twins.scale[index]), f64::from(twins.error[index]));
+            let squares = exact.iter().zip(twin).map(|(&e, &q)| {
+                let difference = f64::from(e) - scale * f64::from(q);
+                difference * difference
+            });
+            let distance = squares.sum::<f64>().sqrt();
+            if distance > error * ERROR_TOLERANCE {
+                let expected = format!("at least {distance:e}, the distance from the exact row");
+                return Err(self.wrong("error", expected, format!("{error:e} at {item}")));
+            }
+            let greatest = twin.iter().map(|q| q.unsigned_abs()).max();
+            if scale > 0.0 && greatest != Some(127) {
+                let found = format!("{} in item {item}", greatest.unwrap_or_default());
+                return Err(self.wrong("rows", "127 as the greatest number of a row", found));
+            }
+        }
+        Ok(())
     }
 
     fn verify_rows<T: Stored>(
@@ -224,13 +290,14 @@ impl Space {
         self.metric
     }
 
-    /// How rows are stored.
+    /// How the rows that a scan runs over are stored.
     #[must_use]
     pub fn row_type(&self) -> RowType {
         match self.rows {
+            _ if self.twins.is_some() => RowType::I8,
             Rows::F32(_) => RowType::F32,
             Rows::F16(_) => RowType::F16,
-            Rows::I8 { .. } => RowType::I8,
+            Rows::I8(_) => RowType::I8,
         }
     }
 
@@ -277,7 +344,7 @@ impl Space {
         match &self.rows {
             Rows::F32(rows) => out.copy_from_slice(self.block(rows, range)?),
             Rows::F16(rows) => widen(self.block(rows, range)?, 1.0, out),
-            Rows::I8 { rows, scale, .. } => {
+            Rows::I8(Quantised { rows, scale, .. }) => {
                 let scale = scale.get(item as usize).copied().unwrap_or_default();
                 widen(self.block(rows, range)?, scale, out);
             }
@@ -339,7 +406,7 @@ impl Space {
         match &self.rows {
             Rows::F32(rows) => return Ok((self.block(rows, range)?, None)),
             Rows::F16(rows) => widen(self.block(rows, range)?, 1.0, room),
-            Rows::I8 { rows, scale, .. } => {
+            Rows::I8(Quantised { rows, scale, .. }) => {
                 let scales = self.entries("scale", scale, range.clone())?;
                 let rows = self.block(rows, range)?;
                 if self.metric != Metric::L2 {
@@ -386,7 +453,7 @@ impl Space {
                 }
                 .score();
             }
-            Rows::I8 { rows, scale, .. } => {
+            Rows::I8(Quantised { rows, scale, .. }) => {
                 let scales = Some(self.entries("scale", scale, range.clone())?);
                 let rows = self.block(rows, range)?;
                 Block {
@@ -417,16 +484,9 @@ impl Space {
         let rows = match (&self.rows, &other.rows) {
             (Rows::F32(a), Rows::F32(b)) => same(a, place, b, item, self.width),
             (Rows::F16(a), Rows::F16(b)) => same(a, place, b, item, self.width),
-            (
-                Rows::I8 { rows, scale, .. },
-                Rows::I8 {
-                    rows: other_rows,
-                    scale: other_scale,
-                    ..
-                },
-            ) => {
-                same(rows, place, other_rows, item, self.width)
-                    && same(scale, place, other_scale, item, 1)
+            (Rows::I8(a), Rows::I8(b)) => {
+                same(&a.rows, place, &b.rows, item, self.width)
+                    && same(&a.scale, place, &b.scale, item, 1)
             }
             _ => false,
         };
@@ -445,14 +505,17 @@ impl Space {
             Ok(())
         };
         set("bias", self.bias.as_deref())?;
-        if let Rows::I8 { scale, error, .. } = &self.rows {
-            set("scale", Some(scale))?;
-            set("error", Some(error))?;
+        if let Rows::I8(quantised) = &self.rows {
+            set("scale", Some(&quantised.scale))?;
+            set("error", Some(&quantised.error))?;
         }
         let (dtype, bytes) = match &self.rows {
             Rows::F32(rows) => (Dtype::F32, self.bytes_of("rows", rows, self.width, items)?),
             Rows::F16(rows) => (Dtype::F16, self.bytes_of("rows", rows, self.width, items)?),
-            Rows::I8 { rows, .. } => (Dtype::I8, self.bytes_of("rows", rows, self.width, items)?),
+            Rows::I8(quantised) => {
+                let rows = self.bytes_of("rows", &quantised.rows, self.width, items)?;
+                (Dtype::I8, rows)
+            }
         };
         tensors.insert("rows", (dtype, vec![len, self.width], bytes));
         Ok(tensors)
@@ -472,6 +535,44 @@ impl Space {
             bytes.extend_from_slice(bytemuck::cast_slice(row));
         }
         Ok(bytes)
+    }
+
+    /// What bounds the scores of a query by the twins of the rows, where there are twins.
+    pub(super) fn bound(&self, query: &Query<'_>) -> Option<Bound> {
+        self.twins.as_ref().and_then(|_| Bound::new(query))
+    }
+
+    /// Sets `scores` to what the scores of the rows `range` can be at most, judged by their twins.
+    pub(super) fn bound_block(
+        &self,
+        query: Query<'_>,
+        bound: Bound,
+        range: Range<usize>,
+        scores: &mut [f32],
+    ) -> Result<()> {
+        let Some(twins) = &self.twins else {
+            return self.score_block(query, range, scores);
+        };
+        let biases = self.biases(range.clone())?;
+        let scales = self.entries("scale", &twins.scale, range.clone())?;
+        let errors = self.entries("error", &twins.error, range.clone())?;
+        Block {
+            query,
+            rows: self.block(&twins.rows, range)?,
+            scales: Some(scales),
+            biases: None,
+            scores,
+        }
+        .score();
+        Raise {
+            bound,
+            scales,
+            errors,
+            biases,
+            scores,
+        }
+        .raise();
+        Ok(())
     }
 
     fn block<'a, T>(&self, rows: &'a [T], range: Range<usize>) -> Result<&'a [T]> {

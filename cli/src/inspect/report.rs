@@ -67,6 +67,8 @@ pub struct Space {
     pub cold_rows: usize,
     pub index: Option<Index>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
 }
 
@@ -269,8 +271,11 @@ fn spaces(bundle: &Bundle) -> Result<BTreeMap<String, Space>> {
             },
             cold_rows: (0..entry.rows).filter(|&item| space.is_cold(item)).count(),
             index: entry.index.as_ref().map(index),
-            note: (entry.dtype == RowType::I8)
-                .then_some("ranking is defined on the dequantised rows"),
+            exact: entry.exact.clone(),
+            note: (entry.dtype == RowType::I8).then_some(match entry.exact {
+                None => "ranking is defined on the dequantised rows",
+                Some(_) => "ranking is that of the exact rows",
+            }),
         };
         spaces.insert(name.clone(), report);
     }

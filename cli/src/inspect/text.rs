@@ -134,6 +134,9 @@ fn spaces(report: &Report) -> Vec<Row> {
 
 fn notes(space: &Space) -> String {
     let mut notes = format!("part {}", space.part);
+    if let Some(exact) = &space.exact {
+        notes += &format!(", exact rows in {exact}");
+    }
     if space.cold_rows > 0 {
         notes += &format!(
             ", {} cold",

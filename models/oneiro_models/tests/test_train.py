@@ -11,6 +11,8 @@ from oneiro_models import Problem
 from oneiro_models.__main__ import main
 from oneiro_models.bundle import Bundle, Catalog
 from oneiro_models.data import read
+from oneiro_models.export import export
+from oneiro_models.inference import BundleScorer
 from oneiro_models.metrics import evaluate, figures
 from oneiro_models.options import Options
 from oneiro_models.train import Scorer, Sequences, Training, load_run, loss_of, never_ranked
@@ -182,6 +184,11 @@ def test_attributes_bring_items_that_nobody_chose(colours, tmp_path):
     after_4, after_8, after_new = score([np.array([4]), np.array([8]), np.array([12])])
     assert after_4[12] > after_4[13] and after_8[13] > after_8[12] and np.isneginf(after_4[14])
     assert after_new.argmax() == 6  # what follows item-05 follows an item like it
+    export(colours, tmp_path, tmp_path / "bundle", "colours", "made up")
+    bundled = BundleScorer(Bundle(tmp_path / "bundle"))
+    found, expected = bundled([np.array([12])])[0], score([np.array([12])])[0]
+    np.testing.assert_allclose(found[:14], expected[:14], rtol=1e-4, atol=1e-4)
+    assert np.isneginf(found[14])
 
 
 def test_resuming_with_attributes_equals_not_stopping(colours, tmp_path):

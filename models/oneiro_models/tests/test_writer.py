@@ -7,6 +7,7 @@ import pytest
 
 from oneiro_models import Problem, export
 from oneiro_models.bundle import Bundle, BundleWriter, Catalog
+from oneiro_models.bundle.table import table, values
 from oneiro_models.tiny import write_tiny
 
 
@@ -26,6 +27,19 @@ def test_it_is_written_into_a_new_or_empty_folder(tmp_path):
         assert Bundle(write(folder, "a")).strings("ids") == ["a"]
         assert {path.name for path in folder.iterdir()} == {"manifest.json", "catalog.safetensors"}
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "new"}
+
+
+def test_i8_rows_name_their_exact_ones(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    writer = BundleWriter(tmp_path, "new", "")
+    writer.catalog(Catalog(["a", "b", "c"]))
+    writer.table("items", table(rows))
+    writer.table("small", table(rows, "i8"), exact="items", small="dot")
+    bundle = Bundle(writer.finish())
+    assert bundle.manifest["spaces"]["small"]["exact"] == "items"
+    small = bundle.space("small")
+    distance = np.linalg.norm(rows.astype(np.float64) - values(small), axis=1)
+    assert (distance <= small["error"] * (1 + 1e-5)).all() and (np.abs(small["rows"]).max(axis=1) == 127).all()
 
 
 def test_a_bundle_is_replaced_part_by_part(tmp_path):

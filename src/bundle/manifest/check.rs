@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{FORMAT, Manifest, RetrieveEntry};
+use super::{FORMAT, Manifest, RetrieveEntry, RowType};
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
 
@@ -37,6 +37,22 @@ impl Manifest {
         }
         for (name, space) in &self.spaces {
             part(format!("spaces.{name}.part"), &space.part)?;
+            if let Some(exact) = &space.exact {
+                let at = || format!("spaces.{name}.exact");
+                part(at(), exact)?;
+                if space.dtype != RowType::I8 {
+                    let found = "a space of rows that are exact themselves";
+                    return Err(Error::manifest(at(), "a space of i8 rows", found));
+                }
+                if space.index.is_some() {
+                    let found = "`index` and `exact`";
+                    return Err(Error::manifest(at(), "one of the two", found));
+                }
+                if exact == &space.part {
+                    let found = format!("`{exact}` again");
+                    return Err(Error::manifest(at(), "another part than `part`", found));
+                }
+            }
             if space.rows != self.catalog.items {
                 return Err(Error::manifest(
                     format!("spaces.{name}.rows"),

@@ -87,6 +87,7 @@ pub struct SpaceEntry {
     pub width: u32,
     pub dtype: RowType,
     pub metric: Metric,
+    pub exact: Option<String>,
     #[serde(default)]
     pub bias: bool,
     pub index: Option<IndexEntry>,

@@ -82,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("out", type=Path, help="folder of the bundle")
     export.add_argument("--name", help="the bundle's name; its folder's name if not given")
     export.add_argument("--description", default="What people chose next")
+    export.add_argument("--dtype", choices=("f32", "f16", "i8"), default="f32", help="how the rows that are scored are stored")
+    export.add_argument("--exact", action="store_true", help="with i8: keep the f32 rows beside them and rank by those")
 
     convert = command("convert", run_convert, "write published weights of LLaRA's authors as a bundle")
     convert.add_argument("weights", type=Path, help="a .safetensors file beside the models.json that describes it")
@@ -195,7 +197,7 @@ def run_export(options) -> None:
     from .export import export
 
     name = options.name or options.out.resolve().name
-    export(_data(options), options.folder, options.out, name, options.description)
+    export(_data(options), options.folder, options.out, name, options.description, options.dtype, options.exact)
     print(f"wrote {options.out}")
 
 

@@ -14,7 +14,7 @@ from .data import Dataset
 from .encoder import encoder_graph
 from .inference import Encoder
 from .networks import Network, name_of
-from .train import Scorer, load_run
+from .train import Scorer, load_run, never_ranked
 
 RETRIEVED = 200
 """How many items the recipe's first step brings."""
@@ -29,46 +29,78 @@ class Description:
     provenance: dict
 
 
-def export(data: Dataset, run: Path, out: Path, name: str, description: str) -> None:
+def export(
+    data: Dataset, run: Path, out: Path, name: str, description: str, dtype: str = "f32", exact: bool = False
+) -> None:
     """The bundle of a run's best network, with its validation figures beside those of the baselines."""
-    cold = data.cold()
     network, options = load_run(run, data)
+    cold = never_ranked(data, options)
     kind = type(network).__name__
     methods = compare(data, {kind: Scorer(network, cold)}, options.seen)
     metrics = {figure: round(found.mean, 4) for figure, found in methods.pop(kind).items()}
     for method, found in methods.items():
         metrics |= {f"{figure} {method}": round(found[figure].mean, 4) for figure in ("HR@10", "NDCG@10")}
     train = f"python -m oneiro_models train DATA RUN{data.split()}{options.command()}"
+    stored = (f" --dtype {dtype}" if dtype != "f32" else "") + (" --exact" if exact else "")
     provenance = {
         "licence": data.origin.licence,
         "credit": data.origin.credit,
         "data_set": data.origin.data_set,
-        "command": f"{train} && python -m oneiro_models export DATA RUN OUT{data.split()}",
+        "command": f"{train} && python -m oneiro_models export DATA RUN OUT{data.split()}{stored}",
         "metrics": metrics,
     }
     about = Description(name, description, {key: value for key, value in provenance.items() if value})
-    finish(write(out, about, data.catalog, network, cold), about, network, seen=options.seen)
+    finish(write(out, about, data.catalog, network, cold, dtype, exact), about, network, seen=options.seen)
 
 
-def write(folder: Path, about: Description, catalog: Catalog, network: Network, cold: np.ndarray) -> BundleWriter:
-    """The bundle of one encoder; the caller may add spaces and encoders, then calls `finish`."""
+def write(
+    folder: Path,
+    about: Description,
+    catalog: Catalog,
+    network: Network,
+    cold: np.ndarray,
+    dtype: str = "f32",
+    exact: bool = False,
+) -> BundleWriter:
+    """The bundle of one encoder; the caller may add spaces and encoders, then calls `finish`.
+
+    The encoder reads f32 rows. Those that are scored are stored as `dtype`; `exact` keeps the f32 ones beside i8, and the
+    ranking is theirs.
+    """
+    if exact and dtype != "i8":
+        raise Problem(f"rows of {dtype} are exact themselves: `--exact` goes with `--dtype i8`")
     bundle = BundleWriter(folder, about.name, about.description)
     bundle.catalog(catalog)
-    add(bundle, network, cold, neighbours="cosine")
+    add(bundle, network, cold, dtype=dtype, exact=exact, neighbours="cosine")
     return bundle
 
 
-def add(bundle: BundleWriter, network: Network, cold: np.ndarray, prefix: str = "", **spaces: str) -> None:
-    """An encoder with its graph and tables, whose names begin with `prefix`; `spaces`: more metrics over the rows it reads."""
+def add(
+    bundle: BundleWriter,
+    network: Network,
+    cold: np.ndarray,
+    prefix: str = "",
+    dtype: str = "f32",
+    exact: bool = False,
+    **spaces: str,
+) -> None:
+    """An encoder with its graph and tables, whose names begin with `prefix`.
+
+    `spaces`: more metrics over the rows it reads; over the rows that are scored, where those are the same as `dtype`.
+    """
     items, scores, graph = (prefix + name for name in ("items", "scores", "encoder"))
     rows, scored, bias, empty = (_numpy(value) for value in (network.table, network.scored, network.bias, network.empty))
-    read = table(np.where(cold[:, None], np.float32(0), rows), cold=cold, empty=empty)
-    bundle.table(items, read, **{items: "dot"} | spaces)
+    rows, scored = (np.where(cold[:, None], np.float32(0), values) for values in (rows, scored))
+    tied = network.head is None
+    small = tied and dtype != "f32"
+    bundle.table(items, table(rows, cold=cold, empty=empty), **{items: "dot"} | ({} if small else spaces))
     output = items
-    if network.head is not None:
-        output = scores
-        heads = table(np.where(cold[:, None], np.float32(0), scored), bias=bias, cold=cold)
-        bundle.table(scores, heads, **{scores: "dot"})
+    if small or not tied:
+        output, source = scores, items if tied else f"{prefix}exact"
+        if exact and not tied:
+            bundle.table(source, table(scored))
+        stored = table(scored, dtype, bias=bias, cold=cold)
+        bundle.table(scores, stored, exact=source if exact else None, **{scores: "dot"} | (spaces if small else {}))
     bundle.graph(graph, *encoder_graph(network, f"{graph}.weights"))
     contract = {
         "window": network.shape.window,

@@ -38,8 +38,11 @@ class BundleWriter:
         self.part("catalog", "catalog.safetensors", save(contiguous(catalog.tensors())))
         self.manifest["catalog"] = {"part": "catalog", "items": self.items, "attributes": catalog.kinds()}
 
-    def table(self, part: str, tensors: dict[str, np.ndarray], **metrics: str) -> None:
-        """Adds an item table; each keyword is a space over it: `items="dot", neighbours="cosine"`."""
+    def table(self, part: str, tensors: dict[str, np.ndarray], *, exact: str | None = None, **metrics: str) -> None:
+        """Adds an item table; each keyword is a space over it: `items="dot", neighbours="cosine"`.
+
+        `exact` names the part, added before, whose rows those of an i8 table were made from.
+        """
         rows = tensors["rows"]
         if len(rows) != self.items:
             raise Problem(f"table `{part}` has {len(rows)} rows for a catalog of {self.items} items")
@@ -52,6 +55,8 @@ class BundleWriter:
                 "dtype": DTYPES[rows.dtype.name],
                 "metric": metric,
             }
+            if exact is not None:
+                entry["exact"] = exact
             if "bias" in tensors and metric == "dot":
                 entry["bias"] = True
             self.manifest.setdefault("spaces", {})[space] = entry
