@@ -49,7 +49,8 @@ pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::
     )
 }
 
-fn catalog(items: usize) -> Vec<u8> {
+/// The catalog part of invented items.
+pub fn catalog(items: usize) -> Vec<u8> {
     let ids: Vec<String> = (0..items).map(|item| format!("m{item:08}")).collect();
     let titles: Vec<String> = (0..items)
         .map(|item| format!("Made up {item:08}"))
@@ -146,7 +147,8 @@ fn bytes<T, const N: usize>(values: Vec<T>, of: impl Fn(T) -> [u8; N]) -> Vec<u8
     values.into_iter().flat_map(of).collect()
 }
 
-fn safetensors(tensors: &BTreeMap<String, (&str, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
+/// A safetensors file.
+pub fn safetensors(tensors: &BTreeMap<String, (&str, Vec<usize>, Vec<u8>)>) -> Vec<u8> {
     // The widest numbers first, so that all stay aligned.
     let narrow = |dtype: &str| match dtype {
         "F16" => 1,
