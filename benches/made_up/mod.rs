@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// Writes a bundle of `items` items into `folder`, with the networks of the bundle in `like`; its rows are stored as
-/// `dtype`: `f32`, `f16` or `i8`.
+/// `dtype`: `f32`, `f16`, `i8`, or `exact`, which is i8 with the f32 rows beside them.
 pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut manifest: Value = serde_json::from_slice(&fs::read(like.join("manifest.json"))?)?;
@@ -21,10 +21,15 @@ pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::
             .to_owned();
         fs::copy(like.join(&file), folder.join(&file))?;
     }
-    let parts = [
+    let is_exact = dtype == "exact";
+    let dtype = if is_exact { "i8" } else { dtype };
+    let mut parts = vec![
         ("catalog", catalog(items)),
         ("items", table(items, width, dtype)),
     ];
+    if is_exact {
+        parts.push(("exact", table(items, width, "f32")));
+    }
     for (part, bytes) in parts {
         let file = format!("{part}.safetensors");
         let mut written = fs::File::create(folder.join(&file))?;
@@ -42,6 +47,9 @@ pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::
     for space in ["items", "neighbours"] {
         manifest["spaces"][space]["rows"] = items.into();
         manifest["spaces"][space]["dtype"] = dtype.into();
+        if is_exact {
+            manifest["spaces"][space]["exact"] = "exact".into();
+        }
     }
     fs::write(
         folder.join("manifest.json"),
@@ -111,10 +119,13 @@ fn table(items: usize, width: usize, dtype: &str) -> Vec<u8> {
                 let scale = row.iter().fold(0f32, |most, value| most.max(value.abs())) / 127.0;
                 let start = quantised.len();
                 quantised.extend(row.iter().map(|value| (value / scale).round() as i8));
-                let error = |(value, &q): (&f32, &i8)| (value - scale * f32::from(q)).powi(2);
-                let squares: f32 = row.iter().zip(&quantised[start..]).map(error).sum();
+                let error = |(&value, &q): (&f32, &i8)| {
+                    (f64::from(value) - f64::from(scale) * f64::from(q)).powi(2)
+                };
+                let squares: f64 = row.iter().zip(&quantised[start..]).map(error).sum();
                 scales.push(scale);
-                errors.push(squares.sqrt());
+                // Never less than it is.
+                errors.push((squares.sqrt() as f32).next_up());
             }
             tensors.insert(
                 "rows".into(),

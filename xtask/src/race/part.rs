@@ -23,8 +23,9 @@ pub const PARTS: [Part; 4] = [Part::Start, Part::One, Part::Scan, Part::Many];
 const HEATS: usize = 3;
 const STARTS: usize = 30;
 
-const ONEIRO: [Player; 3] = [
+const ONEIRO: [Player; 4] = [
     Player::Oneiro("f32"),
+    Player::Oneiro("exact"),
     Player::Oneiro("f16"),
     Player::Oneiro("i8"),
 ];
@@ -81,6 +82,7 @@ impl Part {
                 .collect(),
             Self::Many => vec![
                 (Oneiro("f32"), "many"),
+                (Oneiro("exact"), "many"),
                 (ByHand, "many"),
                 (ByHand, "graph"),
                 (Numpy, "many"),

@@ -9,7 +9,7 @@ use crate::process;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Player {
-    /// oneiro's C ABI, over rows of this type.
+    /// oneiro's C ABI, over rows of this type; `exact` is i8 with the f32 rows beside them.
     Oneiro(&'static str),
     /// C against ONNX Runtime's C API.
     ByHand,
@@ -24,6 +24,7 @@ pub enum Player {
 impl Player {
     pub fn name(self) -> String {
         match self {
+            Self::Oneiro("exact") => "oneiro i8, exact".into(),
             Self::Oneiro(dtype) => format!("oneiro {dtype}"),
             Self::ByHand => "C by hand".into(),
             Self::Numpy => "Python, numpy".into(),
