@@ -1,39 +1,50 @@
-//! How high the exact score of a row can be at most, judged by its i8 twin.
+//! How high a score can be at most, judged by an i8 row in whole numbers, before f32 is asked.
 //!
-//! Let `e` be a row, `r = scale·q` its i8 twin, `ε ≥ ‖e − r‖₂` the stored error and `x` the query. The kernel's score of
-//! `r` differs from that of `e` by no more than a *slack* of two parts, one for the twin and one for rounding:
+//! Let `e` be the row that a score is defined on, `r = scale·q` its i8 twin, `ε ≥ ‖e − r‖₂` the stored error and `x` the
+//! query. (A table of i8 rows alone is its own twin: `e = r`, `ε = 0`.) From [`integer`](super::integer) come ⟨q,p⟩ and
+//! ‖q‖², exactly, where `x = step·p + δ` and `ρ = ‖δ‖/‖x‖`. The kernel's score of `e` is at most the score that these
+//! make plus a *slack* of three parts, for the twin, for `δ` and for rounding:
 //!
-//! - **dot**: |⟨x,e⟩ − ⟨x,r⟩| ≤ ‖x‖·ε (Cauchy–Schwarz). A sum of `d` products in f32, in any order, is off by at most
-//!   γ·‖x‖·‖row‖, with ‖r‖ ≤ 128·√d·scale and ‖e‖ ≤ ‖r‖ + ε.
-//! - **l2**: |‖x−e‖ − ‖x−r‖| ≤ ε (triangle). Rounding takes γ·‖x−row‖ ≤ γ·(‖x‖ + ‖row‖) of each distance, and `scale·q`
+//! - **dot**: `scale·step·⟨q,p⟩`. |⟨x,e⟩ − ⟨x,r⟩| ≤ ‖x‖·ε and |⟨δ,r⟩| ≤ ρ·‖x‖·‖r‖ (Cauchy–Schwarz). A sum of `d` products
+//!   in f32, in any order, is off by at most γ·‖x‖·‖row‖, with ‖r‖ ≤ 128·√d·scale and ‖e‖ ≤ ‖r‖ + ε.
+//! - **l2**: |‖x−e‖ − ‖x−r‖| ≤ ε (triangle), and ‖x−r‖² = ‖x‖² + ‖r‖² − 2·scale·step·⟨q,p⟩ − 2·⟨δ,r⟩, of which the last
+//!   is at most 2ρ·‖x‖·‖r‖ ≤ ρ·(‖x‖² + ‖r‖²), and the rounding at most γ·(‖x‖² + ‖r‖²): both are taken off the squares
+//!   before the root. The kernel's rounding takes γ·‖x−row‖ ≤ γ·(‖x‖ + ‖row‖) of the distance, and that of `scale·q`
 //!   another γ·‖r‖.
-//! - **cosine**: |x̂·ê − x̂·r̂| ≤ ‖ê − r̂‖ = 2·sin(θ/2), where θ is the angle between the rows and sin θ ≤ ε/‖r‖. A row's
-//!   greatest `|q|` is 127, so ‖r‖ ≥ 127·scale; with ε ≤ 63·scale, θ is below 30° and the chord at most 1.04·ε/‖r‖.
-//!   Rounding takes 4γ of each.
+//! - **cosine**: `step·⟨q,p⟩ / (‖x‖·‖q‖)`. |x̂·ê − x̂·r̂| ≤ ‖ê − r̂‖ = 2·sin(θ/2), where θ is the angle between the rows and
+//!   sin θ ≤ ε/‖r‖. With ε ≤ ‖r‖/2, θ is at most 30° and the chord at most 1.04·ε/‖r‖. |x̂·r̂ − cosine of step·p| takes ρ,
+//!   rounding 4γ of each.
 //!
 //! Here γ = (d + 32)·2⁻²⁴ covers every rounding on the way to a score (at most d/16 + 9 in a row), that of the norms,
-//! and that of adding the slack; a small constant covers numbers too small for a f32. A rounded sum never falls when a
-//! term rises, so a bias may be added to both sides. Where norms or scales are so large or small that this could
-//! overflow or vanish, nothing is ruled out.
+//! that of what is made of the whole numbers (at most 16), and that of adding the slack; a small constant covers numbers
+//! too small for a f32. A rounded sum never falls when a term rises, so a bias may be added to both sides. Where norms
+//! or scales are so large or small that this could overflow or vanish, nothing is ruled out.
 
 #![forbid(unsafe_code)]
 
-use std::ops::RangeInclusive;
-
 use pulp::{Arch, Simd, WithSimd};
 
-use super::kernel::Query;
+use super::integer::{IntegerPoint, Multiplier, SOUND};
+use super::kernel::{ANY, Query, as_wide, prefetch};
 use crate::bundle::Metric;
 
-/// Scales and norms that the argument holds for.
-const SOUND: RangeInclusive<f64> = 1e-12..=1e12;
+/// Rows whose sums are taken before they are made scores of.
+const GROUP: usize = 32;
 
-/// The largest error, in scales, of a row that is judged by its twin: half of its greatest number.
-const LARGEST_ERROR: f32 = 63.0;
+/// The largest ε, in lengths of its row, for which the chord is known.
+const LARGEST_RATIO: f32 = 0.5;
 
-/// The slack of a query: `per_error·ε + per_scale·scale + per_ratio·ε/scale + constant`.
-#[derive(Clone, Copy, Debug)]
+/// What a query's scores can be at most.
+#[derive(Debug)]
 pub(super) struct Bound {
+    metric: Metric,
+    point: IntegerPoint,
+    norm: f32,
+    /// ‖x‖².
+    square: f32,
+    /// What is left of the squares of a distance when ρ and γ are taken off.
+    kept: f32,
+    /// The slack: `per_error·ε + per_scale·scale + per_ratio·ε/‖r‖ + constant`.
     per_error: f32,
     per_scale: f32,
     per_ratio: f32,
@@ -41,69 +52,139 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Nothing for a query whose norm is out of range.
+    /// Nothing for a query without an [`IntegerPoint`].
     pub(super) fn new(query: &Query<'_>) -> Option<Self> {
-        let squares = query.point.iter().map(|&x| f64::from(x) * f64::from(x));
-        let norm = squares.sum::<f64>().sqrt();
-        if !SOUND.contains(&norm) {
-            return None;
-        }
+        let point = IntegerPoint::new(query.point)?;
+        let (norm, rho) = (point.norm, point.error);
         let width = query.point.len() as f64;
         let gamma = (width + 32.0) * f64::from(f32::EPSILON) / 2.0;
         let row = 128.0 * width.sqrt();
         let (per_error, per_scale, per_ratio, constant) = match query.metric {
-            Metric::Dot => (norm * (1.0 + gamma), 3.0 * gamma * norm * row, 0.0, 0.0),
+            Metric::Dot => (
+                norm * (1.0 + gamma),
+                (3.0 * gamma + rho) * norm * row,
+                0.0,
+                0.0,
+            ),
             Metric::L2 => (1.0 + gamma, 4.0 * gamma * row, 0.0, 4.0 * gamma * norm),
-            Metric::Cosine => (0.0, 0.0, 1.04 / 127.0, 10.0 * gamma),
+            Metric::Cosine => (0.0, 0.0, 1.04, 10.0 * gamma + rho),
         };
         // The last digits of ε and of the slack itself.
         let up = |number: f64| (1.0001 * number) as f32;
         Some(Self {
+            metric: query.metric,
+            norm: norm as f32,
+            square: (norm * norm) as f32,
+            kept: (1.0 - gamma - rho) as f32,
             per_error: up(per_error),
             per_scale: up(per_scale),
             per_ratio: up(per_ratio),
             constant: up(constant + 1e-18 * width),
+            point,
         })
+    }
+
+    /// Sets `most` to what the scores of some rows can be at most, from their sums and, except for
+    /// [`Metric::Dot`], the sums of their squares.
+    #[inline(always)]
+    fn finish(
+        &self,
+        metric: Metric,
+        [sums, squares]: &[[i32; GROUP]; 2],
+        scales: &[f32],
+        errors: &[f32],
+        most: &mut [f32],
+    ) {
+        let sizes = *SOUND.start() as f32..=*SOUND.end() as f32;
+        let sums = sums.iter().zip(squares);
+        let rows = scales.iter().zip(errors).zip(sums);
+        for (most, ((&scale, &error), (&sum, &square))) in most.iter_mut().zip(rows) {
+            let (sum, square) = (self.point.step * sum as f32, square as f32);
+            let mut sound = (scale >= *sizes.start()) & (scale <= *sizes.end());
+            sound &= error <= *sizes.end();
+            let mut slack = self.per_error * error + self.per_scale * scale + self.constant;
+            let score = match metric {
+                Metric::Dot => scale * sum,
+                Metric::L2 => {
+                    let squares = self.kept * (self.square + scale * scale * square);
+                    -(squares - 2.0 * (scale * sum)).max(0.0).sqrt()
+                }
+                Metric::Cosine => {
+                    let length = square.sqrt();
+                    // NaN for a row of zeros, which so is not sound.
+                    let ratio = error / (scale * length);
+                    sound &= ratio <= LARGEST_RATIO;
+                    slack += self.per_ratio * ratio;
+                    sum / (self.norm * length)
+                }
+            };
+            *most = if sound { score + slack } else { f32::INFINITY };
+        }
     }
 }
 
-/// The scores of a block of twins without biases, to be raised to what the exact ones can be at most.
-pub(super) struct Raise<'a> {
-    pub(super) bound: Bound,
+/// A block of i8 rows to judge: `most.len()` rows, one after the other, with what stands beside them.
+pub(super) struct Block<'a> {
+    pub(super) bound: &'a Bound,
+    pub(super) rows: &'a [i8],
     pub(super) scales: &'a [f32],
-    pub(super) errors: &'a [f32],
+    /// None for rows that scores are defined on themselves.
+    pub(super) errors: Option<&'a [f32]>,
     pub(super) biases: Option<&'a [f32]>,
-    pub(super) scores: &'a mut [f32],
+    pub(super) most: &'a mut [f32],
 }
 
-impl Raise<'_> {
-    pub(super) fn raise(self) {
+impl Block<'_> {
+    /// Fills `most`.
+    pub(super) fn judge(self) {
         Arch::new().dispatch(self);
     }
 }
 
-impl WithSimd for Raise<'_> {
+impl WithSimd for Block<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Bound {
-            per_error,
-            per_scale,
-            per_ratio,
-            constant,
-        } = self.bound;
-        let (least, most) = (*SOUND.start() as f32, *SOUND.end() as f32);
-        let rows = self.scales.iter().zip(self.errors);
-        for (score, (&scale, &error)) in self.scores.iter_mut().zip(rows) {
-            let slack =
-                per_error * error + per_scale * scale + per_ratio * (error / scale) + constant;
-            let sound = (scale >= least) & (scale <= most) & (error <= LARGEST_ERROR * scale);
-            *score = if sound { *score + slack } else { f32::INFINITY };
+        match self.bound.point.numbers.len() {
+            64 => self.judge_rows::<64>(),
+            128 => self.judge_rows::<128>(),
+            _ => self.judge_rows::<ANY>(),
+        }
+    }
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn judge_rows<const WIDTH: usize>(self) {
+        let bound = self.bound;
+        let point = as_wide::<WIDTH, _>(&bound.point.numbers);
+        let width = point.len();
+        let multiplier = Multiplier::new();
+        let mut sums = [[0; GROUP]; 2];
+        let none = [0.0; GROUP];
+        let rows = self.rows.chunks(GROUP * width);
+        let groups = rows.zip(self.scales.chunks(GROUP));
+        for (group, (most, (rows, scales))) in self.most.chunks_mut(GROUP).zip(groups).enumerate() {
+            let errors = self.errors.map_or(&none[..], |all| &all[group * GROUP..]);
+            let rows = rows.chunks_exact(width).map(as_wide::<WIDTH, _>);
+            for (index, row) in rows.enumerate().take(GROUP) {
+                prefetch(row);
+                [sums[0][index], sums[1][index]] = match bound.metric {
+                    Metric::Dot => multiplier.products::<false>(row, point),
+                    Metric::Cosine | Metric::L2 => multiplier.products::<true>(row, point),
+                };
+            }
+            // One loop for each metric, so that each is one of vectors.
+            match bound.metric {
+                Metric::Dot => bound.finish(Metric::Dot, &sums, scales, errors, most),
+                Metric::L2 => bound.finish(Metric::L2, &sums, scales, errors, most),
+                Metric::Cosine => bound.finish(Metric::Cosine, &sums, scales, errors, most),
+            }
         }
         if let Some(biases) = self.biases {
-            for (score, bias) in self.scores.iter_mut().zip(biases) {
-                *score += bias;
+            for (most, bias) in self.most.iter_mut().zip(biases) {
+                *most += bias;
             }
         }
     }
@@ -175,8 +256,8 @@ mod tests {
                 .list("error", &errors)
         }
 
-        /// A space of the exact rows alone, and one that reads twins first.
-        fn open(&self, metric: &str) -> [Bundle; 2] {
+        /// A space of the exact rows alone, one that reads twins first, and one of the twins alone.
+        fn open(&self, metric: &str) -> [Bundle; 3] {
             let dressed = |mut table: Table, dtype| {
                 if let Some(bias) = &self.bias {
                     table = table.list("bias", bias);
@@ -192,6 +273,7 @@ mod tests {
             [
                 open_space(items, &plain).unwrap(),
                 open_twins(items, &twins, &self.exact()).unwrap(),
+                open_space(items, &twins).unwrap(),
             ]
         }
     }
@@ -282,12 +364,16 @@ mod tests {
             let point: Vec<f32> = table.point.iter().map(|x| x * factor).collect();
             for metric in ["dot", "cosine", "l2"] {
                 let bundles = table.open(metric);
-                let [plain, twins] = bundles.each_ref().map(|bundle| &**bundle.space("s").unwrap());
+                let [plain, twins, alone] = bundles.each_ref().map(|bundle| &**bundle.space("s").unwrap());
                 let admission = admission(&bundles[0], &excluded, allowed.as_deref());
-                let nearest = |space: &Space| {
+                let nearest = |space: &Space, count| {
                     bits(&space.nearest(&point, count, &admission, 1, &Cancel::new()).unwrap())
                 };
-                prop_assert_eq!(nearest(twins), nearest(plain), "{}", metric);
+                prop_assert_eq!(nearest(twins, count), nearest(plain, count), "{}", metric);
+                // Where all may enter, none is ruled out.
+                let mut all = nearest(alone, len);
+                all.truncate(count);
+                prop_assert_eq!(nearest(alone, count), all, "{}", metric);
 
                 let items: Vec<u32> = (0..len as u32).collect();
                 let scores = |space: &Space| -> Vec<u32> {
@@ -306,6 +392,40 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn no_score_is_above_its_bound(
+            table in (1usize..150).prop_flat_map(|width| rows(1..80, width)),
+            factor in prop_oneof![4 => Just(1.0f32), 1 => Just(1e-11), 1 => Just(1e11)],
+            near in proptest::option::of(any::<Index>()),
+        ) {
+            // A point among the rows is as near to some of them as can be.
+            let point = match near {
+                Some(index) => &table.rows[index.index(table.rows.len())],
+                None => &table.point,
+            };
+            let point: Vec<f32> = point.iter().map(|x| x * factor).collect();
+            for metric in ["dot", "cosine", "l2"] {
+                for bundle in &table.open(metric)[1..] {
+                    let space = bundle.space("s").unwrap();
+                    let query = space.query(&point).unwrap();
+                    let Some(bound) = space.bound(&query) else {
+                        continue;
+                    };
+                    let mut most = vec![0.0; table.rows.len()];
+                    space.bound_block(&bound, 0..most.len(), &mut most).unwrap();
+                    let mut scores = most.clone();
+                    space.score_block(query, 0..most.len(), &mut scores).unwrap();
+                    for (item, (&score, &most)) in scores.iter().zip(&most).enumerate() {
+                        prop_assert!(score.is_nan() || score <= most, "{} {}: {} > {}", metric, item, score, most);
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
         #![proptest_config(ProptestConfig::with_cases(6))]
 
         #[test]
@@ -313,11 +433,16 @@ mod tests {
             for metric in ["dot", "cosine", "l2"] {
                 let bundles = table.open(metric);
                 let admissions = [(); 5].map(|()| admission(&bundles[0], &[1, 5000], None));
-                let [plain, twins] = bundles.each_ref().map(|bundle| &**bundle.space("s").unwrap());
-                let expected = bits(&plain.nearest(&table.point, count, &admissions[0], 1, &Cancel::new()).unwrap());
+                let [plain, twins, alone] = bundles.each_ref().map(|bundle| &**bundle.space("s").unwrap());
+                let nearest = |space: &Space, count, threads| {
+                    bits(&space.nearest(&table.point, count, &admissions[0], threads, &Cancel::new()).unwrap())
+                };
+                let expected = nearest(plain, count, 1);
+                let mut all = nearest(alone, table.rows.len(), 1);
+                all.truncate(count);
                 for threads in 1..=3 {
-                    let found = twins.nearest(&table.point, count, &admissions[0], threads, &Cancel::new()).unwrap();
-                    prop_assert_eq!(&bits(&found), &expected, "{} {}", metric, threads);
+                    prop_assert_eq!(&nearest(twins, count, threads), &expected, "{} {}", metric, threads);
+                    prop_assert_eq!(&nearest(alone, count, threads), &all, "{} {}", metric, threads);
                 }
                 let points = table.point.repeat(5);
                 let many = twins.nearest_many(&points, count, &admissions, 2, &Cancel::new()).unwrap();
@@ -347,24 +472,20 @@ mod tests {
     fn most_rows_are_ruled_out() {
         let table = many();
         for metric in ["dot", "cosine", "l2"] {
-            let [_, twins] = table.open(metric);
-            let space = twins.space("s").unwrap();
-            assert_eq!(space.row_type(), RowType::I8);
-            let query = space.query(&table.point).unwrap();
-            let bound = space.bound(&query).unwrap();
-            let mut most = vec![0.0; table.rows.len()];
-            space
-                .bound_block(query, bound, 0..most.len(), &mut most)
-                .unwrap();
-            let best = space
-                .nearest(&table.point, 100, &Admission::default(), 1, &Cancel::new())
-                .unwrap();
-            let left = most.iter().filter(|&&most| most >= best[99].score).count();
-            assert!(
-                left < 1000,
-                "{metric}: {left} rows of {} are left",
-                most.len()
-            );
+            let [_, twins, alone] = table.open(metric);
+            for (bundle, expected) in [(twins, 600), (alone, 150)] {
+                let space = bundle.space("s").unwrap();
+                assert_eq!(space.row_type(), RowType::I8);
+                let query = space.query(&table.point).unwrap();
+                let bound = space.bound(&query).unwrap();
+                let mut most = vec![0.0; table.rows.len()];
+                space.bound_block(&bound, 0..most.len(), &mut most).unwrap();
+                let best = space
+                    .nearest(&table.point, 100, &Admission::default(), 1, &Cancel::new())
+                    .unwrap();
+                let left = most.iter().filter(|&&most| most >= best[99].score).count();
+                assert!(left <= expected, "{metric}: {left} rows are left");
+            }
         }
     }
 

@@ -100,7 +100,7 @@ fn add_lanes(lanes: &[f32; LANES]) -> f32 {
 
 /// Asks for what lies [`AHEAD`] of a row. The address need not be valid.
 #[inline(always)]
-fn prefetch<T>(row: &[T]) {
+pub(super) fn prefetch<T>(row: &[T]) {
     #[cfg(target_arch = "x86_64")]
     if let Some(sse) = pulp::core_arch::x86::Sse::try_new() {
         const LINE: usize = 64;
@@ -254,11 +254,11 @@ impl<T: Stored> WithSimd for Block<'_, T> {
 }
 
 /// Stands for a width that is not known when this is compiled.
-const ANY: usize = 0;
+pub(super) const ANY: usize = 0;
 
 /// The numbers of a row, `WIDTH` of them unless that is [`ANY`].
 #[inline(always)]
-fn as_wide<const WIDTH: usize, T>(row: &[T]) -> &[T] {
+pub(super) fn as_wide<const WIDTH: usize, T>(row: &[T]) -> &[T] {
     match WIDTH {
         ANY => row,
         _ => row.get(..WIDTH).unwrap_or(row),
@@ -347,20 +347,19 @@ fn score_group<T: Stored, const WIDTH: usize, const FINITE: bool>(
     }
 }
 
-/// Whether any score reaches the threshold.
-pub(super) fn any_reaches(scores: &[f32], threshold: f32) -> bool {
-    struct Reaches<'a>(&'a [f32], f32);
-    impl WithSimd for Reaches<'_> {
-        type Output = bool;
+/// How many scores reach the threshold.
+pub(super) fn reaching(scores: &[f32], threshold: f32) -> usize {
+    struct Reaching<'a>(&'a [f32], f32);
+    impl WithSimd for Reaching<'_> {
+        type Output = usize;
 
         #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> bool {
-            self.0
-                .iter()
-                .fold(false, |reached, &score| reached | (score >= self.1))
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            let count = |count, &score: &f32| count + u32::from(score >= self.1);
+            self.0.iter().fold(0, count) as usize
         }
     }
-    Arch::new().dispatch(Reaches(scores, threshold))
+    Arch::new().dispatch(Reaching(scores, threshold))
 }
 
 #[cfg(test)]
@@ -433,8 +432,8 @@ mod tests {
 
     #[test]
     fn a_threshold_is_reached_by_an_equal_score_and_never_by_nan() {
-        assert!(any_reaches(&[0.0, 1.0], 1.0));
-        assert!(!any_reaches(&[0.0, f32::NAN], 1.0));
-        assert!(any_reaches(&[f32::NEG_INFINITY], f32::NEG_INFINITY));
+        assert_eq!(reaching(&[0.0, 1.0, 2.0], 1.0), 2);
+        assert_eq!(reaching(&[0.0, f32::NAN], 1.0), 0);
+        assert_eq!(reaching(&[f32::NEG_INFINITY], f32::NEG_INFINITY), 1);
     }
 }

@@ -13,6 +13,7 @@ mod attributes;
 mod bound;
 mod cluster;
 mod index;
+mod integer;
 mod kernel;
 mod likeness;
 mod many;

@@ -1,9 +1,9 @@
 //! Exact nearest rows: every admitted row is scored, in blocks, and the best are kept.
 //!
 //! A block's scores are computed first and then compared with the worst of the best so far; the filter is asked only
-//! about the few that would enter. Where rows have i8 twins, a block's scores are first bounds by the twins, and only
-//! rows whose bound would enter are read. Where the filter allows few items, only their rows are read. Scores do not depend
-//! on the way: [`kernel`](super::kernel) fixes the arithmetic, [`topk`](super::topk) the order.
+//! about the few that would enter. Of rows in i8, and of exact rows with twins in i8, only those are scored that
+//! [`bound`](super::bound) cannot rule out. Where the filter allows few items, only their rows are read. Scores do not
+//! depend on the way: [`kernel`](super::kernel) fixes the arithmetic, [`topk`](super::topk) the order.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::admission::Admission;
 use super::bound::Bound;
-use super::kernel::{Query, any_reaches};
+use super::kernel::{Query, reaching};
 use super::space::Space;
 use super::topk::{Scored, TopK};
 use crate::cancel::Cancel;
@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 
 /// Rows that are scored at once: their scores stay in the first cache.
 pub(super) const BLOCK: usize = 256;
+
+/// More rows of a block than this are scored with the whole block, where a row costs less than alone.
+const FEW: usize = BLOCK / 8;
 
 /// Rows between two looks at `cancel`.
 pub(super) const STRETCH: usize = 4096;
@@ -85,11 +88,10 @@ impl Space {
 }
 
 /// One search.
-#[derive(Clone, Copy)]
 struct Scan<'a> {
     space: &'a Space,
     query: Query<'a>,
-    /// Where it is there, blocks are judged by their twins first.
+    /// What rules rows out, where there are rows of i8.
     bound: Option<Bound>,
     count: usize,
     admission: &'a Admission,
@@ -132,16 +134,21 @@ impl Scan<'_> {
             }
             let end = rows.end.min(start + BLOCK);
             let scores = &mut scores[..end - start];
-            match self.bound {
-                None => self.space.score_block(self.query, start..end, scores)?,
-                Some(bound) => {
-                    self.space
-                        .bound_block(self.query, bound, start..end, scores)?;
+            let mut threshold = best.threshold();
+            // Any row enters while there is room: a bound would rule nothing out.
+            let mut bounded = false;
+            if let Some(bound) = self.bound.as_ref().filter(|_| best.is_full()) {
+                self.space.bound_block(bound, start..end, scores)?;
+                match reaching(scores, threshold) {
+                    0 => continue,
+                    few => bounded = few <= FEW,
                 }
             }
-            let mut threshold = best.threshold();
-            if !any_reaches(scores, threshold) {
-                continue;
+            if !bounded {
+                self.space.score_block(self.query, start..end, scores)?;
+                if reaching(scores, threshold) == 0 {
+                    continue;
+                }
             }
             for (item, &score) in (start..).zip(scores.iter()) {
                 if score >= threshold {
@@ -154,7 +161,7 @@ impl Scan<'_> {
                         && !self.space.is_cold(scored.item)
                         && self.admission.admits(scored.item)
                     {
-                        if self.bound.is_some() {
+                        if bounded {
                             scored.score = self.space.score_item(self.query, scored.item)?;
                         }
                         best.push(scored);

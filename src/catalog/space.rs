@@ -13,7 +13,7 @@ use half::f16;
 use pulp::{Arch, Simd, WithSimd};
 use safetensors::tensor::Dtype;
 
-use super::bound::{Bound, Raise};
+use super::bound::{self, Bound};
 use super::cluster::TensorBytes;
 use super::index::Index;
 use super::kernel::{Block, Query, Stored};
@@ -537,41 +537,43 @@ impl Space {
         Ok(bytes)
     }
 
-    /// What bounds the scores of a query by the twins of the rows, where there are twins.
-    pub(super) fn bound(&self, query: &Query<'_>) -> Option<Bound> {
-        self.twins.as_ref().and_then(|_| Bound::new(query))
+    /// The rows of i8 that scores are judged by before anything else is read, if there are any, and their errors where
+    /// scores are defined on other rows.
+    fn quantised(&self) -> Option<(&Quantised, Option<&[f32]>)> {
+        match (&self.twins, &self.rows) {
+            (Some(twins), _) => Some((twins, Some(&twins.error))),
+            (None, Rows::I8(rows)) => Some((rows, None)),
+            _ => None,
+        }
     }
 
-    /// Sets `scores` to what the scores of the rows `range` can be at most, judged by their twins.
+    /// What bounds the scores of a query, where there are rows of i8 to judge by.
+    pub(super) fn bound(&self, query: &Query<'_>) -> Option<Bound> {
+        self.quantised().and_then(|_| Bound::new(query))
+    }
+
+    /// Sets `most` to what the scores of the rows `range`, cold ones too, can be at most: infinity where that is not
+    /// known.
     pub(super) fn bound_block(
         &self,
-        query: Query<'_>,
-        bound: Bound,
+        bound: &Bound,
         range: Range<usize>,
-        scores: &mut [f32],
+        most: &mut [f32],
     ) -> Result<()> {
-        let Some(twins) = &self.twins else {
-            return self.score_block(query, range, scores);
+        let Some((Quantised { rows, scale, .. }, errors)) = self.quantised() else {
+            most.fill(f32::INFINITY);
+            return Ok(());
         };
-        let biases = self.biases(range.clone())?;
-        let scales = self.entries("scale", &twins.scale, range.clone())?;
-        let errors = self.entries("error", &twins.error, range.clone())?;
-        Block {
-            query,
-            rows: self.block(&twins.rows, range)?,
-            scales: Some(scales),
-            biases: None,
-            scores,
-        }
-        .score();
-        Raise {
+        let errors = errors.map(|errors| self.entries("error", errors, range.clone()));
+        bound::Block {
             bound,
-            scales,
-            errors,
-            biases,
-            scores,
+            scales: self.entries("scale", scale, range.clone())?,
+            errors: errors.transpose()?,
+            biases: self.biases(range.clone())?,
+            rows: self.block(rows, range)?,
+            most,
         }
-        .raise();
+        .judge();
         Ok(())
     }
 
