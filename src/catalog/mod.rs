@@ -12,6 +12,7 @@ mod admission;
 mod attributes;
 mod bound;
 mod cluster;
+mod coarse;
 mod index;
 mod integer;
 mod kernel;
