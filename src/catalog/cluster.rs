@@ -29,9 +29,13 @@ impl Space {
     /// Makes an index of the space with so many lists: the bytes of an index part, as `models/README.md` describes it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] unless `lists` is 1 to the number of rows; [`Error::Tensor`] if a row is damaged;
-    /// [`Error::Cancelled`].
+    /// [`Error::InvalidArgument`] unless `lists` is 1 to the number of rows, and if the space has exact rows beside its
+    /// i8 ones; [`Error::Tensor`] if a row is damaged; [`Error::Cancelled`].
     pub fn index(&self, lists: usize, seed: u64, cancel: &Cancel) -> Result<Vec<u8>> {
+        if self.has_twins() {
+            let reason = format!("`{}` has exact rows, with which no index goes", self.name());
+            return Err(Error::argument("space", reason));
+        }
         let len = self.len();
         if lists == 0 || lists > len as usize {
             let reason = format!("is {lists}, expected 1 to {len}");

@@ -226,7 +226,7 @@ impl Space {
 mod tests {
     use half::f16;
 
-    use super::super::fixture::{Table, open_indexed, open_space};
+    use super::super::fixture::{Table, open_indexed, open_space, open_twins};
     use super::*;
     use crate::bundle::{Bundle, Seen};
     use crate::filter::Filter;
@@ -377,6 +377,16 @@ mod tests {
         let cancel = Cancel::new();
         cancel.request();
         assert!(matches!(space.index(3, 0, &cancel), Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn a_space_of_exact_rows_beside_others_has_no_index() {
+        let (i8_rows, exact) = ((rows("i8").0, WIDTH, "i8", "dot"), rows("f32").0);
+        let bundle = open_twins(LEN, &i8_rows, &exact).unwrap();
+        let space = bundle.space("s").unwrap();
+        let error = space.index(LISTS as usize, 0, &Cancel::new()).unwrap_err();
+        let expected = "`space`: `s` has exact rows, with which no index goes";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

@@ -290,6 +290,11 @@ impl Space {
         self.metric
     }
 
+    /// Whether its exact rows have i8 twins.
+    pub(super) fn has_twins(&self) -> bool {
+        self.twins.is_some()
+    }
+
     /// How the rows that a scan runs over are stored.
     #[must_use]
     pub fn row_type(&self) -> RowType {
