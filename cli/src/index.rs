@@ -1,12 +1,14 @@
 //! `oneiro index`.
 
-use std::fs;
-use std::io::{self, Write};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oneiro::{Bundle, By, CallOptions, Cancel, Engine, Filter, Ranking, RecallEntry, Seen};
+use oneiro::{Bundle, By, CallOptions, Cancel, Engine, Error, Filter, Ranking, RecallEntry, Seen};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -56,7 +58,14 @@ const HISTORY: usize = 10;
 /// How many of the best items are looked for.
 const DEPTHS: [usize; 2] = [10, 100];
 
+/// Bytes that are copied between two looks at `cancel`.
+const STRETCH: u64 = 16 << 20;
+
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
+    let output = &arguments.output;
+    if output.symlink_metadata().is_ok() {
+        return Err(Failure::Input(output.clone(), "exists already".into()));
+    }
     let bundle = wait::on("Opening the bundle", || Bundle::open(&arguments.bundle))?;
     let name = match &arguments.space {
         Some(name) => name,
@@ -69,20 +78,25 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         Some(lists) => lists,
         None => f64::from(space.len()).sqrt().round() as u32,
     };
+    let mut new = NewBundle::new(&arguments.bundle, output)?;
     let started = Instant::now();
     let part = wait::on("Making the lists", || {
         space.index(lists as usize, arguments.seed, &cancel)
     })?;
     let seconds = started.elapsed().as_secs_f64();
-    let mut written = Written::new(arguments, &bundle)?;
-    written.add_index(name, lists, &part)?;
+    wait::on("Copying the bundle", || {
+        new.drop_index(&bundle, name);
+        new.parts(&bundle, &cancel)?;
+        new.add_index(name, lists, &part, &cancel)
+    })?;
     drop(part);
 
     let measured = wait::on("Measuring recall", || {
-        let engine = Engine::open(&arguments.output)?;
+        let engine = Engine::open(&new.folder)?;
         measure(&engine, name, lists, &cancel)
     })?;
-    written.keep_recall(name, &measured)?;
+    new.keep_recall(name, &measured)?;
+    new.finish()?;
     let report = Report {
         space: name.into(),
         lists,
@@ -107,38 +121,87 @@ pub fn scored_space<'a>(bundle: &'a Bundle, encoder: Option<&'a str>) -> Option<
     Some(&manifest.encoders.get(encoder)?.output)
 }
 
-/// The new bundle.
-struct Written<'a> {
-    folder: &'a Path,
+/// The new bundle while it is made, in a folder beside the one that it becomes when all is done. Dropped earlier, it
+/// leaves nothing.
+struct NewBundle<'a> {
+    from: &'a Path,
+    folder: PathBuf,
+    output: PathBuf,
     manifest: Value,
 }
 
-impl<'a> Written<'a> {
-    /// Copies a bundle to a new folder, all but its manifest.
-    fn new(arguments: &'a Arguments, bundle: &Bundle) -> Result<Self, Failure> {
-        let (from, folder) = (&arguments.bundle, arguments.output.as_path());
-        fs::create_dir(folder).map_err(|error| failed(folder, &error))?;
-        for part in bundle.manifest().parts.values() {
-            let copy = folder.join(&part.file);
-            fs::copy(from.join(&part.file), &copy).map_err(|error| failed(&copy, &error))?;
-        }
+impl<'a> NewBundle<'a> {
+    /// An empty folder, and the manifest of the bundle to new.
+    fn new(from: &'a Path, output: &Path) -> Result<Self, Failure> {
         let path = from.join("manifest.json");
         let text = fs::read(&path).map_err(|error| failed(&path, &error))?;
         let manifest = serde_json::from_slice(&text)
             .map_err(|error| Failure::Input(path, error.to_string()))?;
-        Ok(Self { folder, manifest })
+        let Some(name) = output.file_name() else {
+            return Err(Failure::Input(output.into(), "names no folder".into()));
+        };
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}", process::id()));
+        let folder = output.with_file_name(hidden);
+        fs::create_dir(&folder).map_err(|error| failed(&folder, &error))?;
+        Ok(Self {
+            from,
+            folder,
+            output: output.with_file_name(name),
+            manifest,
+        })
     }
 
-    /// Writes the index of a space, in the place of one that it has, and the manifest.
-    fn add_index(&mut self, space: &str, lists: u32, bytes: &[u8]) -> Result<(), Failure> {
-        let before = self.manifest["spaces"][space]["index"]["part"].as_str();
-        let part = before.map_or_else(|| format!("{space}.index"), str::to_owned);
-        let file = match self.manifest["parts"][&part]["file"].as_str() {
-            Some(file) => file.to_owned(),
-            None => format!("{part}.safetensors"),
+    /// Takes the index that a space has out of the manifest, and its part if nothing else names that.
+    fn drop_index(&mut self, bundle: &Bundle, space: &str) {
+        let manifest = bundle.manifest();
+        let Some(index) = manifest
+            .spaces
+            .get(space)
+            .and_then(|space| space.index.as_ref())
+        else {
+            return;
         };
-        let path = self.folder.join(&file);
-        fs::write(&path, bytes).map_err(|error| failed(&path, &error))?;
+        let spaces = manifest.spaces.values().flat_map(|space| {
+            let index = space.index.as_ref().map(|index| &index.part);
+            [Some(&space.part), space.exact.as_ref(), index]
+        });
+        let graphs = manifest.graphs.values();
+        let graphs = graphs.flat_map(|graph| graph.weights.iter().chain([&graph.model]));
+        let names = spaces.flatten().chain(graphs);
+        let names = names.chain([&manifest.catalog.part]);
+        let remove = |from: &mut Value, name: &str| {
+            from.as_object_mut().and_then(|fields| fields.remove(name));
+        };
+        if names.filter(|name| **name == index.part).count() == 1 {
+            remove(&mut self.manifest["parts"], &index.part);
+        }
+        remove(&mut self.manifest["spaces"][space], "index");
+    }
+
+    /// Copies the parts that the manifest has.
+    fn parts(&self, bundle: &Bundle, cancel: &Cancel) -> Result<(), Failure> {
+        for (name, part) in &bundle.manifest().parts {
+            if self.manifest["parts"].get(name).is_some() {
+                let path = self.from.join(&part.file);
+                let file = File::open(&path).map_err(|error| failed(&path, &error))?;
+                self.write(&part.file, file, cancel)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the index of a space, under names that nothing has, and the manifest.
+    fn add_index(
+        &mut self,
+        space: &str,
+        lists: u32,
+        bytes: &[u8],
+        cancel: &Cancel,
+    ) -> Result<(), Failure> {
+        let (part, file) = self.free_names();
+        self.write(&file, bytes, cancel)?;
         let digest: String = Sha256::digest(bytes)
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -146,7 +209,45 @@ impl<'a> Written<'a> {
         self.manifest["parts"][&part] =
             json!({ "file": file, "bytes": bytes.len(), "sha256": digest });
         self.manifest["spaces"][space]["index"] = json!({ "part": part, "lists": lists });
-        self.write()
+        self.write_manifest()
+    }
+
+    /// `index` or `index-2` or …, as the name of a part and of its file. Some systems take `Index` for the same file.
+    fn free_names(&self) -> (String, String) {
+        let parts = self.manifest["parts"].as_object();
+        let mut number = 1;
+        loop {
+            let part = match number {
+                1 => "index".to_owned(),
+                _ => format!("index-{number}"),
+            };
+            let file = format!("{part}.safetensors");
+            let taken = parts.into_iter().flatten().any(|(name, entry)| {
+                let taken = entry["file"].as_str();
+                *name == part || taken.is_some_and(|taken| taken.eq_ignore_ascii_case(&file))
+            });
+            if !taken {
+                return (part, file);
+            }
+            number += 1;
+        }
+    }
+
+    /// Writes a part of the new bundle, which it does not have yet.
+    fn write(&self, file: &str, mut bytes: impl Read, cancel: &Cancel) -> Result<(), Failure> {
+        let path = self.folder.join(file);
+        let mut copy = File::create_new(&path).map_err(|error| failed(&path, &error))?;
+        loop {
+            if cancel.is_requested() {
+                return Err(Error::Cancelled.into());
+            }
+            let mut stretch = bytes.by_ref().take(STRETCH);
+            match io::copy(&mut stretch, &mut copy) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(failed(&path, &error)),
+            }
+        }
     }
 
     /// Keeps what was measured, and writes the manifest again.
@@ -155,13 +256,25 @@ impl<'a> Written<'a> {
             json!({ "probes": measured.probes, "at_10": measured.recall[0], "at_100": measured.recall[1] })
         });
         self.manifest["spaces"][space]["index"]["recall"] = recall.collect();
-        self.write()
+        self.write_manifest()
     }
 
-    fn write(&self) -> Result<(), Failure> {
+    fn write_manifest(&self) -> Result<(), Failure> {
         let path = self.folder.join("manifest.json");
         let text = format!("{:#}\n", self.manifest);
         fs::write(&path, text).map_err(|error| failed(&path, &error))
+    }
+
+    /// Gives the folder its name.
+    fn finish(self) -> Result<(), Failure> {
+        fs::rename(&self.folder, &self.output).map_err(|error| failed(&self.output, &error))
+    }
+}
+
+impl Drop for NewBundle<'_> {
+    fn drop(&mut self) {
+        // Nothing is there any more once it has its name.
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -290,7 +403,8 @@ impl Report {
         }
         output::results(|out| {
             let name = output::one_line(&self.space);
-            writeln!(out, "{name}, {} lists", self.lists)?;
+            let lists = output::counted(self.lists as usize, "list");
+            writeln!(out, "{name}, {lists}")?;
             table::write(out, "", [Side::Right; 4], &rows)
         })?;
         output::note(format_args!(
@@ -334,5 +448,23 @@ impl Approximate {
     /// Whether it was asked for.
     pub fn is_wanted(&self) -> bool {
         self.approximate.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_copy_leaves_nothing() {
+        let keep = tempfile::tempdir().unwrap();
+        let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tiny");
+        let new = NewBundle::new(&tiny, &keep.path().join("new")).unwrap();
+        let cancel = Cancel::new();
+        cancel.request();
+        let stopped = new.parts(&Bundle::open(&tiny).unwrap(), &cancel);
+        assert!(matches!(stopped, Err(Failure::Library(Error::Cancelled))));
+        drop(new);
+        assert_eq!(fs::read_dir(keep.path()).unwrap().count(), 0);
     }
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -55,6 +56,12 @@ pub fn plain(text: &str) -> String {
         }
     };
     text.chars().map(visible).collect()
+}
+
+/// A number of things: `1 list`, `2,000 lists`.
+pub fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", HumanCount(number as u64))
 }
 
 /// A text as one line.
