@@ -1025,7 +1025,10 @@ typedef struct oneiro_arrangement {
   const oneiro_cap *caps;
   /** How many caps there are; 0 by default. */
   size_t cap_count;
-  /** The space whose cosines are the likeness of items; NULL, for the manifest's `similar`, by default. */
+  /**
+   * The space whose cosines are the likeness of items, for diversity and dislikes; NULL, for the manifest's `similar`,
+   * by default.
+   */
   const char *space;
   /** How many of the best candidates diversity and dislikes look at, at least the count asked for; 200 by default. */
   size_t pool;

@@ -163,7 +163,8 @@ impl Arrangement {
         self
     }
 
-    /// The space whose cosines are the likeness of items; the manifest's `similar` by default.
+    /// The space whose cosines are the likeness of items, for diversity and dislikes; the manifest's `similar` by
+    /// default.
     #[must_use]
     pub fn space(mut self, name: impl Into<String>) -> Self {
         self.space = Some(name.into());

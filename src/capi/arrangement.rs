@@ -69,7 +69,8 @@ pub struct oneiro_arrangement {
     pub caps: *const oneiro_cap,
     /// How many caps there are; 0 by default.
     pub cap_count: usize,
-    /// The space whose cosines are the likeness of items; NULL, for the manifest's `similar`, by default.
+    /// The space whose cosines are the likeness of items, for diversity and dislikes; NULL, for the manifest's `similar`,
+    /// by default.
     pub space: *const c_char,
     /// How many of the best candidates diversity and dislikes look at, at least the count asked for; 200 by default.
     pub pool: usize,
