@@ -34,8 +34,8 @@ pub fn run(arguments: &Arguments, cancel: &Cancel) -> Result<(), Failure> {
             output::json(&json!({ "ok": true, "parts": parts, "bytes": bytes }))
         }
         Ok((parts, bytes)) => {
-            let noun = if parts == 1 { "part" } else { "parts" };
-            output::results(|out| writeln!(out, "OK: {parts} {noun}, {bytes} bytes"))
+            let parts = output::counted(parts, "part");
+            output::results(|out| writeln!(out, "OK: {parts}, {bytes} bytes"))
         }
         Err(error) => {
             if arguments.json {

@@ -49,6 +49,34 @@ fn i8_rows_with_exact_ones_rank_by_those() {
 }
 
 #[test]
+fn one_is_no_plural_and_optimised_graphs_are_told() {
+    let (keep, folder) = copy_of("tiny");
+    let path = folder.join("manifest.json");
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["graphs"]["encoder"]["optimised"] = true.into();
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    let one = keep.path().join("one");
+    let (folder, one) = (folder.to_str().unwrap(), one.to_str().unwrap());
+    let made = oneiro(&["index", folder, "--output", one, "--lists", "1"]);
+    assert_eq!(made.lines()[0], "items, 1 list");
+    let text = oneiro(&["inspect", one]).stdout;
+    let line = |words: &str| text.lines().find(|line| line.contains(words));
+    assert!(line("  1 list in ").is_some() && line("  1 probe  ").is_some());
+    let (_, graphs) = text.split_once("\nGraphs\n").unwrap();
+    let graph = |name: &str| {
+        let name = format!("  {name} ");
+        let mut rows = graphs.lines();
+        let row = rows.find(|row| row.starts_with(&name)).unwrap();
+        row.ends_with("  optimised")
+    };
+    assert!(graph("encoder") && !graph("gru4rec.encoder"), "{text}");
+    let graphs = &oneiro(&["inspect", one, "--json"]).json()["graphs"];
+    assert_eq!(graphs["encoder"]["optimised"], true);
+    assert_eq!(graphs["gru4rec.encoder"]["optimised"], false);
+}
+
+#[test]
 fn json_holds_the_same() {
     let report = oneiro(&["inspect", &bundle("tiny"), "--json"]).json();
     assert_eq!(report["name"], "tiny");

@@ -91,6 +91,7 @@ pub struct Graph {
     pub model: String,
     pub weights: Vec<String>,
     pub prepack: &'static str,
+    pub optimised: bool,
 }
 
 #[derive(Serialize)]
@@ -309,6 +310,7 @@ fn graphs(bundle: &Bundle) -> BTreeMap<String, Graph> {
                 model,
                 weights,
                 prepack,
+                optimised: entry.optimised,
             },
         )
     };

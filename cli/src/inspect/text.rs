@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use indicatif::{HumanBytes, HumanCount};
 
 use super::report::{Attribute, Engine, Report, Space};
-use crate::output::{one_line, plain};
+use crate::output::{counted, one_line, plain};
 use crate::table::{self, Side, Side::Left, Side::Right};
 
 const INDENT: &str = "  ";
@@ -154,13 +154,17 @@ fn indexes(report: &Report) -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, space) in &report.spaces {
         let Some(index) = &space.index else { continue };
-        let lists = format!("{} lists in {}", count(index.lists), index.part);
+        let lists = format!(
+            "{} in {}",
+            counted(index.lists as usize, "list"),
+            index.part
+        );
         rows.push(row([name, &lists]));
         rows.extend(index.recall.iter().map(|recall| {
             row([
                 "",
                 "",
-                &format!("{} probes", count(recall.probes)),
+                &counted(recall.probes as usize, "probe"),
                 &format!("recall@10 {:.3}", recall.at_10),
                 &format!("recall@100 {:.3}", recall.at_100),
             ])
@@ -183,7 +187,9 @@ fn graphs(report: &Report) -> Vec<Row> {
                 graph.prepack
             }
         );
-        row([name, &format!("model {}", graph.model), &weights, &prepack])
+        let optimised = if graph.optimised { "optimised" } else { "" };
+        let model = format!("model {}", graph.model);
+        row([name, &model, &weights, &prepack, optimised])
     };
     report.graphs.iter().map(graph).collect()
 }
