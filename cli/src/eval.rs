@@ -1,6 +1,7 @@
 //! `oneiro eval`.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -94,24 +95,33 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         Some(threads) => threads.into(),
         None => thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let engine = wait::on("Opening the bundle", || open(&arguments.bundle, threads))?;
+    let bundle = wait::on("Opening the bundle", || Bundle::open(&arguments.bundle))?;
     let interactions = wait::on("Reading the interactions", || {
-        let catalog = engine.catalog();
         Interactions::open(
             &arguments.interactions,
-            catalog,
+            bundle.catalog(),
             arguments.held_out,
             &cancel,
         )
     })?;
-    let evaluation = Evaluation::new(arguments, &engine, cancel);
+    let threads = threads.min(interactions.users.len()).max(1);
+    // Before the evaluation, whose figures it should not cost.
+    let file = arguments.ranks.as_deref().map(RanksFile::create);
+    let file = file.transpose()?;
+    let by = way(arguments, &bundle);
+    let mut options = EngineOptions::default();
+    options.graph.replicas = replicas(by, threads);
+    let engine = wait::on("Opening the networks", || {
+        Engine::from_bundle(bundle, &options)
+    })?;
+    let evaluation = Evaluation::new(arguments, &engine, by, cancel);
     let started = Instant::now();
     let ranks = wait::rows(interactions.rows(), |done| {
         evaluation.ranks(&interactions.users, threads, done)
     })?;
     let seconds = started.elapsed().as_secs_f64();
-    if let Some(path) = &arguments.ranks {
-        write_ranks(path, &interactions.users, &ranks)?;
+    if let Some(file) = file {
+        file.write(&interactions.users, &ranks)?;
     }
 
     let mut cutoffs = arguments.k.clone();
@@ -136,28 +146,58 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     }
 }
 
-/// One line a row, in the order of the interactions' file. `ranks`: user by user.
-fn write_ranks(path: &Path, users: &[Vec<Event>], ranks: &[Option<u32>]) -> Result<(), Failure> {
-    let rows = users.iter().flatten().filter(|event| event.predicted);
-    let mut lines: Vec<_> = rows.map(|row| row.line).zip(ranks).collect();
-    lines.sort_unstable();
-    let mut text = String::from("line,rank\n");
-    for (line, rank) in lines {
-        let rank = rank.map_or_else(String::new, |rank| rank.to_string());
-        text += &format!("{line},{rank}\n");
-    }
-    std::fs::write(path, text).map_err(|source| {
-        let path = path.into();
-        oneiro::Error::Io { path, source }.into()
-    })
+/// Where the ranks go.
+struct RanksFile<'a> {
+    path: &'a Path,
+    file: File,
 }
 
-/// The engine of a bundle, whose networks so many threads run at once.
-fn open(bundle: &Path, threads: usize) -> oneiro::Result<Engine> {
-    let mut options = EngineOptions::default();
-    options.graph.replicas = threads;
-    Engine::from_bundle(Bundle::open(bundle)?, &options)
+impl<'a> RanksFile<'a> {
+    fn create(path: &'a Path) -> oneiro::Result<Self> {
+        let file = File::create(path).map_err(|source| failed(path, source))?;
+        Ok(Self { path, file })
+    }
+
+    /// One line a row, in the order of the interactions' file. `ranks`: user by user.
+    fn write(mut self, users: &[Vec<Event>], ranks: &[Option<u32>]) -> oneiro::Result<()> {
+        let rows = users.iter().flatten().filter(|event| event.predicted);
+        let mut lines: Vec<_> = rows.map(|row| row.line).zip(ranks).collect();
+        lines.sort_unstable();
+        let mut text = String::from("line,rank\n");
+        for (line, rank) in lines {
+            let rank = rank.map_or_else(String::new, |rank| rank.to_string());
+            text += &format!("{line},{rank}\n");
+        }
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|source| failed(self.path, source))
+    }
 }
+
+fn failed(path: &Path, source: io::Error) -> oneiro::Error {
+    let path = path.into();
+    oneiro::Error::Io { path, source }
+}
+
+/// The way to be measured.
+fn way(arguments: &Arguments, bundle: &Bundle) -> By {
+    let first = bundle.manifest().recipe.steps.first();
+    match (arguments.by, first.map(|step| step.retrieve)) {
+        (Some(way), _) => way.into(),
+        (None, Some(RetrieveEntry::Popularity)) if arguments.encoder.is_none() => By::Popularity,
+        _ => By::Encoder,
+    }
+}
+
+/// How many sessions each network needs, for so many threads.
+fn replicas(by: By, threads: usize) -> usize {
+    match by {
+        By::Popularity => 1,
+        _ => threads.min(MOST_REPLICAS),
+    }
+}
+
+/// The most that the library takes.
+const MOST_REPLICAS: usize = 1024;
 
 /// One way of ranking, to be measured.
 struct Evaluation<'a> {
@@ -169,20 +209,11 @@ struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(arguments: &Arguments, engine: &'a Engine, cancel: Cancel) -> Self {
-        let manifest = engine.manifest();
-        let first = manifest.recipe.steps.first().map(|step| step.retrieve);
-        let by = match (arguments.by, first) {
-            (Some(way), _) => way.into(),
-            (None, Some(RetrieveEntry::Popularity)) if arguments.encoder.is_none() => {
-                By::Popularity
-            }
-            _ => By::Encoder,
-        };
+    fn new(arguments: &Arguments, engine: &'a Engine, by: By, cancel: Cancel) -> Self {
         let seen = match arguments.seen {
             Some(Again::Exclude) => Seen::Exclude,
             Some(Again::Allow) => Seen::Allow,
-            None => manifest.seen,
+            None => engine.manifest().seen,
         };
         let mut options = CallOptions::default();
         options.cancel = cancel;
@@ -207,7 +238,7 @@ impl<'a> Evaluation<'a> {
         let work = || self.share(users, &next, done);
         let mut shares = thread::scope(|scope| {
             // A system that grants no more threads costs time, not the result.
-            let others: Vec<_> = (1..threads.min(users.len()))
+            let others: Vec<_> = (1..threads)
                 .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
                 .collect();
             let mut shares = vec![work()];
@@ -371,15 +402,10 @@ impl Report {
             ));
         }
         output::note(format_args!(
-            "{:.1} s, {:.0} rows a second, {} {}",
+            "{:.1} s, {:.0} rows a second, {}",
             self.seconds,
             self.rows_per_second,
-            self.threads,
-            if self.threads == 1 {
-                "thread"
-            } else {
-                "threads"
-            },
+            output::counted(self.threads, "thread"),
         ));
         Ok(())
     }
@@ -388,6 +414,13 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_encoder_needs_a_session_a_thread() {
+        assert_eq!(replicas(By::Encoder, 3), 3);
+        assert_eq!(replicas(By::Encoder, 5000), 1024);
+        assert_eq!(replicas(By::Popularity, 3), 1);
+    }
 
     #[test]
     fn figures_are_those_of_the_definition() {

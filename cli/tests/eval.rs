@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use command::{bundle, oneiro};
+use command::{answer, bundle, command, oneiro};
 use oneiro::{By, Engine, Filter, Seen};
 use serde_json::Value;
 
@@ -195,6 +195,32 @@ fn a_person_gets_a_table() {
         ["K", "HR@K", "NDCG@K"]
     );
     assert!(answer.stderr.contains("rows a second"), "{}", answer.stderr);
+}
+
+#[test]
+fn files_are_opened_before_the_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = bundle("tiny");
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let file = write(folder.path(), &events(), true);
+    // Nothing can be evaluated without ONNX Runtime.
+    let eval = |arguments: &[&str]| {
+        let mut command = command(&[&["eval", &tiny], arguments].concat());
+        answer(&command.env("ORT_DYLIB_PATH", "nowhere").output().unwrap())
+    };
+    assert_eq!(eval(&[&file]).code, Some(20));
+    assert!(eval(&[&path("none.csv")]).error(10).contains("none.csv: "));
+    let answer = eval(&[&file, "--ranks", &path("nowhere/ranks.csv")]);
+    assert!(answer.error(10).contains("nowhere/ranks.csv"));
+}
+
+#[test]
+fn there_are_no_more_threads_than_users() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), &events(), true);
+    let report = oneiro(&["eval", &bundle("tiny"), &file, "--threads", "900", "--json"]).json();
+    let threads = report["threads"].as_u64().unwrap();
+    assert!((1..=u64::from(USERS) + 3).contains(&threads), "{report}");
 }
 
 #[test]
