@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use oneiro::{Arrangement, CallOptions, Recommender, Result};
+use oneiro::{Arrangement, CallOptions, Error, Recommender, Result};
 
 use crate::lookup::Lookup;
 
@@ -36,11 +36,11 @@ pub struct Arranging {
     /// How many of the best candidates --diversity and --dislike look at; 200 by default
     #[arg(long, value_name = "N")]
     pool: Option<usize>,
-    /// The space that says how alike items are, instead of the one that the bundle names for it
+    /// The space that says how alike items are for --diversity and --dislike, instead of the one that the bundle names
     #[arg(long, value_name = "NAME")]
     space: Option<String>,
     /// Take no longer than this, in milliseconds from the call to the library
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", help_heading = None::<&str>)]
     deadline_ms: Option<u64>,
 }
 
@@ -57,11 +57,25 @@ impl Arranging {
         for (text, amount) in &self.boost {
             for item in lookup.items(std::slice::from_ref(text))? {
                 arrangement = arrangement.boost(item, *amount);
-                *boosts.entry(item).or_default() += amount;
+                let sum: &mut f32 = boosts.entry(item).or_default();
+                *sum += amount;
+                // The library refuses these too, but knows items by their numbers only.
+                if !sum.is_finite() {
+                    return Err(wrong("boost", format!("{sum} for `{text}`")));
+                }
             }
         }
+        let mut pins: Vec<(u32, &str, usize)> = Vec::new();
         for (text, place) in &self.pin {
             for item in lookup.items(std::slice::from_ref(text))? {
+                if let Some((_, other, _)) = pins.iter().find(|pin| pin.2 == *place) {
+                    let reason = format!("`{other}` and `{text}` at place {place}");
+                    return Err(wrong("pin", reason));
+                }
+                if pins.iter().any(|pin| pin.0 == item) {
+                    return Err(wrong("pin", format!("`{text}` at two places")));
+                }
+                pins.push((item, text, *place));
                 arrangement = arrangement.pin(item, *place);
             }
         }
@@ -94,6 +108,10 @@ impl Arranging {
         options.deadline = self.deadline_ms.map(Duration::from_millis);
         Ok(boosts)
     }
+}
+
+fn wrong(parameter: &'static str, reason: String) -> Error {
+    Error::InvalidArgument { parameter, reason }
 }
 
 #[derive(Clone, Debug, PartialEq)]

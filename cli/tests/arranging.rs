@@ -132,6 +132,43 @@ fn given_items_are_scored_in_their_order() {
 }
 
 #[test]
+fn wrong_boosts_and_pins_are_named_as_they_were_typed() {
+    let tiny = bundle("tiny");
+    for (wishes, reason) in [
+        (
+            ["--pin", "Kites@1", "--pin", "film-29@1"],
+            "`pin`: `Kites` and `film-29` at place 1",
+        ),
+        (
+            ["--pin", "Kites@1", "--pin", "kites@2"],
+            "`pin`: `kites` at two places",
+        ),
+        (
+            ["--boost", "Kites=1", "--boost", "kites=nan"],
+            "`boost`: NaN for `kites`",
+        ),
+        (
+            ["--boost", "Kites=3e38", "--boost", "Kites=3e38"],
+            "`boost`: inf for `Kites`",
+        ),
+    ] {
+        let answer = oneiro(&[&["recommend", &tiny][..], &wishes].concat());
+        assert_eq!(answer.error(1), reason);
+    }
+}
+
+#[test]
+fn help_says_what_the_space_is_for_and_where_the_deadline_belongs() {
+    for command in ["recommend", "similar"] {
+        let help = oneiro(&[command, "-h"]).stdout;
+        let (before, looks) = help.split_once("What the list looks like:").unwrap();
+        assert!(before.contains("--deadline-ms") && !looks.contains("--deadline-ms"));
+        let space = looks.lines().find(|line| line.contains("--space")).unwrap();
+        assert!(space.contains("for --diversity and --dislike"), "{space}");
+    }
+}
+
+#[test]
 fn wrong_wishes_are_named() {
     let tiny = bundle("tiny");
     for (code, arguments) in [
