@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::caps::Caps;
+use std::cmp::Ordering;
+
+use super::caps::{Caps, Shown};
 use crate::cancel::Cancel;
 use crate::catalog::{Likeness, Space};
 use crate::error::{Error, Result};
@@ -35,9 +37,9 @@ pub(super) struct Choice {
     pub(super) whole: bool,
 }
 
-/// Whether a call may go on with what it can also do without.
-pub(super) fn time_is_left(cancel: &Cancel) -> Result<bool> {
-    match cancel.check() {
+/// Whether there was time for what a call can also do without.
+pub(super) fn in_time(outcome: Result<()>) -> Result<bool> {
+    match outcome {
         Ok(()) => Ok(true),
         Err(Error::DeadlineExceeded) => Ok(false),
         Err(error) => Err(error),
@@ -45,113 +47,135 @@ pub(super) fn time_is_left(cancel: &Cancel) -> Result<bool> {
 }
 
 /// Best first: the higher score, then the lower item.
-pub(super) fn sort(pool: &mut [Candidate]) {
-    pool.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
+fn best_first(a: &Candidate, b: &Candidate) -> Ordering {
+    b.score.total_cmp(&a.score).then(a.item.cmp(&b.item))
 }
 
-/// The `count` of `pool` that are shown beside `pinned`. Caps hold whatever the clock says.
+pub(super) fn sort(pool: &mut [Candidate]) {
+    pool.sort_unstable_by(best_first);
+}
+
+/// The `count` of `pool`, best first, that are shown beside `pinned`. Caps hold whatever the clock says.
 pub(super) fn choose(
-    mut pool: Vec<Candidate>,
+    pool: Vec<Candidate>,
     pinned: &[u32],
     count: usize,
     caps: &Caps,
     comparison: Option<&Comparison>,
     cancel: &Cancel,
 ) -> Result<Choice> {
-    let mut chosen = Chosen {
+    let mut choosing = Choosing {
+        count,
         list: Vec::with_capacity(count.min(pool.len())),
         taken: vec![false; pool.len()],
+        order: (0..pool.len()).collect(),
+        pool,
         shown: caps.shown(),
     };
-    pinned.iter().for_each(|&item| chosen.shown.add(item));
-    let mut whole = true;
-    if let Some(comparison) = comparison {
-        let scale = Scale::of(&pool);
-        whole = comparison.lower(&mut pool, &scale, cancel)?;
-        sort(&mut pool);
-        if whole && comparison.lambda < 1.0 {
-            whole = chosen.by_relevance(&pool, pinned, count, comparison, &scale, cancel)?;
-        }
-    }
-    chosen.by_score(&pool, count);
+    pinned.iter().for_each(|&item| choosing.shown.add(item));
+    let whole = match comparison {
+        Some(comparison) => in_time(choosing.by_likeness(pinned, comparison, cancel))?,
+        None => true,
+    };
+    choosing.by_score();
     Ok(Choice {
-        list: chosen.list,
+        list: choosing.list,
         whole,
     })
 }
 
-struct Chosen<'a> {
-    list: Vec<Candidate>,
+struct Choosing<'a> {
+    pool: Vec<Candidate>,
+    /// The indices of the pool, best first.
+    order: Vec<usize>,
     /// Which of the pool are in the list.
     taken: Vec<bool>,
-    shown: super::caps::Shown<'a>,
+    list: Vec<Candidate>,
+    /// How long the list is to be.
+    count: usize,
+    shown: Shown<'a>,
 }
 
-impl Chosen<'_> {
-    fn may_take(&self, index: usize, item: u32) -> bool {
-        !self.taken[index] && self.shown.has_room_for(item)
+impl Choosing<'_> {
+    fn may_take(&self, index: usize) -> bool {
+        !self.taken[index] && self.shown.has_room_for(self.pool[index].item)
     }
 
-    fn take(&mut self, index: usize, candidate: Candidate) {
+    fn take(&mut self, index: usize) {
+        let candidate = self.pool[index];
         self.taken[index] = true;
         self.shown.add(candidate.item);
         self.list.push(candidate);
     }
 
-    /// Fills the list up to `count`, best first.
-    fn by_score(&mut self, pool: &[Candidate], count: usize) {
-        for (index, &candidate) in pool.iter().enumerate() {
-            if self.list.len() >= count {
+    /// Fills the list, best first.
+    fn by_score(&mut self) {
+        for place in 0..self.order.len() {
+            if self.list.len() >= self.count {
                 break;
             }
-            if self.may_take(index, candidate.item) {
-                self.take(index, candidate);
+            let index = self.order[place];
+            if self.may_take(index) {
+                self.take(index);
             }
         }
     }
 
-    /// Fills the list up to `count` by maximal marginal relevance; says whether there was time for it.
+    /// Lowers the scores of what is like a disliked item, and fills the list if diversity is asked for; as far as there
+    /// is time.
+    fn by_likeness(
+        &mut self,
+        pinned: &[u32],
+        comparison: &Comparison,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let gather = |items: &[u32]| Likeness::gather(comparison.space, items, cancel);
+        let scale = Scale::of(&self.pool);
+        let items: Vec<u32> = self.pool.iter().map(|candidate| candidate.item).collect();
+        let pool = gather(&items)?;
+        if !comparison.disliked.is_empty() {
+            let mut nearest = Nearest::new(&pool);
+            nearest.meet_all(&gather(&comparison.disliked)?, cancel)?;
+            self.lower(&nearest, comparison.dislike_weight * scale.spread);
+        }
+        if comparison.lambda < 1.0 {
+            let mut nearest = Nearest::new(&pool);
+            nearest.meet_all(&gather(pinned)?, cancel)?;
+            self.by_relevance(nearest, comparison.lambda, &scale, cancel)?;
+        }
+        Ok(())
+    }
+
+    /// Lowers each score by `most` times the largest cosine, none below 0.
+    fn lower(&mut self, nearest: &Nearest, most: f64) {
+        for (index, candidate) in self.pool.iter_mut().enumerate() {
+            let fall = most * f64::from(nearest.to(index).max(0.0));
+            #[allow(clippy::cast_possible_truncation, reason = "scores are f32")]
+            let score = (f64::from(candidate.score) - fall) as f32;
+            candidate.score = score;
+        }
+        let pool = &self.pool;
+        self.order
+            .sort_unstable_by(|&a, &b| best_first(&pool[a], &pool[b]));
+    }
+
+    /// Fills the list by maximal marginal relevance, beside what was met before.
     fn by_relevance(
         &mut self,
-        pool: &[Candidate],
-        pinned: &[u32],
-        count: usize,
-        comparison: &Comparison,
+        mut nearest: Nearest,
+        lambda: f64,
         scale: &Scale,
         cancel: &Cancel,
-    ) -> Result<bool> {
-        let lambda = comparison.lambda;
-        let items: Vec<u32> = pool.iter().map(|candidate| candidate.item).collect();
-        let likeness = Likeness::gather(comparison.space, &[&items, pinned].concat())?;
-        let mut nearest: Option<Vec<f32>> = None;
-        let meet = |nearest: &mut Option<Vec<f32>>, index: usize| {
-            let cosines = likeness.to(index);
-            match nearest {
-                None => *nearest = Some(cosines),
-                Some(nearest) => nearest
-                    .iter_mut()
-                    .zip(cosines)
-                    .for_each(|(nearest, cosine)| *nearest = nearest.max(cosine)),
-            }
-        };
-        for index in items.len()..items.len() + pinned.len() {
-            if !time_is_left(cancel)? {
-                return Ok(false);
-            }
-            meet(&mut nearest, index);
-        }
-        while self.list.len() < count {
-            if !time_is_left(cancel)? {
-                return Ok(false);
-            }
+    ) -> Result<()> {
+        while self.list.len() < self.count {
+            cancel.check()?;
             let mut best: Option<(usize, f64)> = None;
-            for (index, candidate) in pool.iter().enumerate() {
-                if !self.may_take(index, candidate.item) {
+            for &index in &self.order {
+                if !self.may_take(index) {
                     continue;
                 }
-                let likeness = nearest.as_ref().map_or(0.0, |nearest| nearest[index]);
-                let value =
-                    lambda * scale.share(candidate.score) - (1.0 - lambda) * f64::from(likeness);
+                let share = scale.share(self.pool[index].score);
+                let value = lambda * share - (1.0 - lambda) * f64::from(nearest.to(index));
                 if best.is_none_or(|(_, most)| value > most) {
                     best = Some((index, value));
                 }
@@ -159,41 +183,50 @@ impl Chosen<'_> {
             let Some((index, _)) = best else {
                 break;
             };
-            self.take(index, pool[index]);
-            meet(&mut nearest, index);
+            self.take(index);
+            nearest.meet(nearest.pool.row(index));
         }
-        Ok(true)
+        Ok(())
     }
 }
 
-impl Comparison<'_> {
-    /// Lowers the scores of what is like a disliked item, all of them or, if there is no time, none; says which.
-    fn lower(&self, pool: &mut [Candidate], scale: &Scale, cancel: &Cancel) -> Result<bool> {
-        if !time_is_left(cancel)? {
-            return Ok(false);
+/// The largest cosine of each of the pool with any row met so far.
+struct Nearest<'a> {
+    pool: &'a Likeness,
+    /// Nothing before the first.
+    cosines: Option<Vec<f32>>,
+}
+
+impl<'a> Nearest<'a> {
+    fn new(pool: &'a Likeness) -> Self {
+        Self {
+            pool,
+            cosines: None,
         }
-        if self.disliked.is_empty() || self.dislike_weight == 0.0 {
-            return Ok(true);
+    }
+
+    fn meet(&mut self, row: &[f32]) {
+        let cosines = self.pool.to(row);
+        match &mut self.cosines {
+            None => self.cosines = Some(cosines),
+            Some(largest) => largest
+                .iter_mut()
+                .zip(cosines)
+                .for_each(|(largest, cosine)| *largest = largest.max(cosine)),
         }
-        let items = pool.iter().map(|candidate| candidate.item);
-        let items: Vec<u32> = items.chain(self.disliked.iter().copied()).collect();
-        let likeness = Likeness::gather(self.space, &items)?;
-        let mut most = vec![0f32; items.len()];
-        for index in pool.len()..items.len() {
-            if !time_is_left(cancel)? {
-                return Ok(false);
-            }
-            for (most, cosine) in most.iter_mut().zip(likeness.to(index)) {
-                *most = most.max(cosine);
-            }
+    }
+
+    fn meet_all(&mut self, others: &Likeness, cancel: &Cancel) -> Result<()> {
+        for row in others.rows() {
+            cancel.check()?;
+            self.meet(row);
         }
-        for (candidate, most) in pool.iter_mut().zip(most) {
-            let fall = self.dislike_weight * scale.spread * f64::from(most);
-            #[allow(clippy::cast_possible_truncation, reason = "scores are f32")]
-            let score = (f64::from(candidate.score) - fall) as f32;
-            candidate.score = score;
-        }
-        Ok(true)
+        Ok(())
+    }
+
+    /// 0 if none was met.
+    fn to(&self, index: usize) -> f32 {
+        self.cosines.as_ref().map_or(0.0, |cosines| cosines[index])
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::Arrangement;
 use super::caps::Caps;
-use super::choice::{Candidate, Comparison, choose, sort, time_is_left};
+use super::choice::{Candidate, Comparison, choose, in_time, sort};
 use crate::bundle::Bundle;
 use crate::call::CallOptions;
 use crate::catalog::{Admission, Catalog, Scored, Space};
@@ -133,7 +133,7 @@ impl<'a> Plan<'a> {
             if !more || len >= self.count {
                 break (list, true);
             }
-            if !time_is_left(&options.cancel)? {
+            if !in_time(options.cancel.check())? {
                 break (list, false);
             }
             fetch = fetch.saturating_mul(GROWTH);
