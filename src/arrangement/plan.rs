@@ -146,14 +146,16 @@ impl<'a> Plan<'a> {
                 Err(error) => return Err(error),
             }
         };
-        let mut entries: Vec<(u32, f32, Origin)> = list
+        let mut others = list
             .iter()
-            .map(|candidate| (candidate.item, candidate.score, scoring.origin()))
-            .collect();
+            .map(|candidate| (candidate.item, candidate.score, scoring.origin()));
+        let mut entries: Vec<(u32, f32, Origin)> = Vec::with_capacity(list.len() + pinned.len());
         for (pin, own) in self.pins.iter().zip(scoring.of(&pinned)?) {
-            let place = pin.place.min(entries.len());
-            entries.insert(place, (pin.item, own + pin.boost, Origin::Pinned));
+            let before = pin.place.saturating_sub(entries.len());
+            entries.extend(others.by_ref().take(before));
+            entries.push((pin.item, own + pin.boost, Origin::Pinned));
         }
+        entries.extend(others);
         Ok(Ranking::arranged(&entries, stages, whole))
     }
 

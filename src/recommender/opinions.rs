@@ -19,7 +19,7 @@ impl Recommender {
 
     /// Takes [`hide`](Self::hide) back; items that are not hidden are passed over.
     pub fn unhide(&mut self, items: &[u32]) {
-        self.hidden.retain(|item| !items.contains(item));
+        remove(&mut self.hidden, items);
     }
 
     /// The hidden items, rising. Disliked ones are not among them unless they were hidden too.
@@ -54,7 +54,7 @@ impl Recommender {
 
     /// Takes [`dislike`](Self::dislike) back; items that are not disliked are passed over.
     pub fn undislike(&mut self, items: &[u32]) {
-        self.disliked.retain(|item| !items.contains(item));
+        remove(&mut self.disliked, items);
         self.states.clear();
     }
 
@@ -75,4 +75,11 @@ fn add(list: &mut Vec<u32>, items: &[u32]) {
     list.extend_from_slice(items);
     list.sort_unstable();
     list.dedup();
+}
+
+/// Removes items from a list.
+fn remove(list: &mut Vec<u32>, items: &[u32]) {
+    let mut items = items.to_vec();
+    items.sort_unstable();
+    list.retain(|item| items.binary_search(item).is_err());
 }
