@@ -30,7 +30,8 @@ use crate::error::{Error, Result};
 pub struct Filter {
     seen: Option<Seen>,
     excluded: Vec<u32>,
-    allowed: Option<Vec<u32>>,
+    /// Rising.
+    allowed: Option<Arc<[u32]>>,
     conditions: Vec<Condition>,
 }
 
@@ -81,7 +82,7 @@ impl Filter {
         if let Some(before) = &self.allowed {
             items.retain(|item| before.binary_search(item).is_ok());
         }
-        self.allowed = Some(items);
+        self.allowed = Some(items.into());
         self
     }
 
@@ -139,10 +140,11 @@ impl Filter {
         history: impl Iterator<Item = u32>,
         default_seen: Seen,
     ) -> Result<Admission> {
-        let allowed = self.allowed.as_deref();
+        // They rise: if one is unknown, so is the last.
+        let last = self.allowed.as_deref().and_then(<[u32]>::last);
         self.excluded
             .iter()
-            .chain(allowed.unwrap_or_default())
+            .chain(last)
             .try_for_each(|&item| catalog.check(item))?;
         let mut excluded = self.excluded.clone();
         if self.seen.unwrap_or(default_seen) == Seen::Exclude {
@@ -153,7 +155,8 @@ impl Filter {
             .iter()
             .map(|condition| condition.test(catalog))
             .collect::<Result<_>>()?;
-        Ok(Admission::new(excluded, self.allowed.clone(), tests))
+        let allowed = self.allowed.as_ref().map(Arc::clone);
+        Ok(Admission::new(excluded, allowed, tests))
     }
 }
 
@@ -289,6 +292,19 @@ mod tests {
         assert_eq!(admitted(&Filter::new().allow([3, 0, 3])), [0, 3]);
         assert_eq!(admitted(&Filter::new().allow([3, 0]).allow([1, 3])), [3]);
         assert_eq!(admitted(&Filter::new().allow([3, 0]).exclude([3])), [0]);
+    }
+
+    #[test]
+    fn users_share_one_list_of_allowed_items() {
+        let bundle = bundle();
+        let filter = Filter::new().allow([3, 0]);
+        let [one, other] = [1, 2].map(|item| {
+            let history = std::iter::once(item);
+            let admission = filter.admission(bundle.catalog(), history, Seen::Exclude);
+            admission.unwrap().without([4]).clone()
+        });
+        let start = |admission: &Admission| admission.allowed().unwrap().as_ptr();
+        assert_eq!(start(&one), start(&other));
     }
 
     #[test]

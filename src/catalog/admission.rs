@@ -9,14 +9,14 @@ use std::sync::Arc;
 use super::attributes::{NO_VALUE, Tags};
 use crate::bundle::Array;
 
-/// A filter, resolved. The default admits everything.
+/// A filter, resolved. The default admits everything. Clones share the lists.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
     /// Rising.
-    excluded: Vec<u32>,
+    excluded: Arc<Vec<u32>>,
     /// Rising.
-    allowed: Option<Vec<u32>>,
-    tests: Vec<Test>,
+    allowed: Option<Arc<[u32]>>,
+    tests: Arc<[Test]>,
 }
 
 /// One condition on an attribute.
@@ -39,11 +39,15 @@ pub(crate) enum Test {
 
 impl Admission {
     /// `allowed` rises; `excluded` may be in any order.
-    pub(crate) fn new(mut excluded: Vec<u32>, allowed: Option<Vec<u32>>, tests: Vec<Test>) -> Self {
+    pub(crate) fn new(
+        mut excluded: Vec<u32>,
+        allowed: Option<Arc<[u32]>>,
+        tests: Arc<[Test]>,
+    ) -> Self {
         excluded.sort_unstable();
         excluded.dedup();
         Self {
-            excluded,
+            excluded: Arc::new(excluded),
             allowed,
             tests,
         }
@@ -51,11 +55,12 @@ impl Admission {
 
     /// The same, but for these items.
     pub(crate) fn without(mut self, items: impl IntoIterator<Item = u32>) -> Self {
-        let before = self.excluded.len();
-        self.excluded.extend(items);
-        if self.excluded.len() > before {
-            self.excluded.sort_unstable();
-            self.excluded.dedup();
+        let excluded = Arc::make_mut(&mut self.excluded);
+        let before = excluded.len();
+        excluded.extend(items);
+        if excluded.len() > before {
+            excluded.sort_unstable();
+            excluded.dedup();
         }
         self
     }
