@@ -1123,7 +1123,10 @@ typedef struct oneiro_call_options {
   const oneiro_cancel *cancel;
   /** The encoder's name in the manifest; NULL, for the recipe's, by default. */
   const char *encoder;
-  /** Threads that share the scan over the catalog; 1 by default, at least 1. The result does not depend on it. */
+  /**
+   * Threads that share the scan over the catalog; 1 by default, at least 1, at most 1024. The result does not depend
+   * on it.
+   */
   size_t threads;
   /**
    * Looks only at the rows of so many lists of the bundle's index, which is quicker and misses some items; 0, for an

@@ -8,13 +8,17 @@ use std::time::Duration;
 use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
 
+/// The largest number of threads of one call.
+pub(crate) const MOST_THREADS: usize = 1024;
+
 /// What a single call may be told beside its arguments.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CallOptions {
     /// Stops the call when requested.
     pub cancel: Cancel,
-    /// Threads that share the scan over the catalog; 1 by default. The result does not depend on it.
+    /// Threads that share the scan over the catalog; 1 by default, at least 1, at most 1024. The result does not depend
+    /// on it.
     pub threads: usize,
     /// The encoder of ways that use one; the recipe's by default.
     pub encoder: Option<String>,

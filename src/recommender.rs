@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::arrangement::Plan;
 use crate::bundle::RetrieveEntry;
-use crate::call::CallOptions;
+use crate::call::{CallOptions, MOST_THREADS};
 use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -409,8 +409,9 @@ impl Recommender {
 
     fn admission(&self, count: usize, filter: &Filter, options: &CallOptions) -> Result<Admission> {
         check_count(count)?;
-        if options.threads == 0 {
-            return Err(Error::argument("threads", "is 0"));
+        if !(1..=MOST_THREADS).contains(&options.threads) {
+            let reason = format!("is {}, expected 1 to {MOST_THREADS}", options.threads);
+            return Err(Error::argument("threads", reason));
         }
         if options.probes == Some(0) {
             return Err(Error::argument("probes", "is 0"));

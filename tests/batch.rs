@@ -174,8 +174,17 @@ fn wrong_batches_are_refused() {
     );
     assert_eq!(reason(vec![&mut ours], 0, &options), "count is 0");
     let mut wrong = options.clone();
-    wrong.threads = 0;
-    assert_eq!(reason(vec![&mut ours], 1, &wrong), "threads is 0");
+    for threads in [0, 1025, usize::MAX] {
+        wrong.threads = threads;
+        let expected = format!("threads is {threads}, expected 1 to 1024");
+        assert_eq!(reason(vec![&mut ours], 1, &wrong), expected);
+    }
+    wrong.threads = 1024;
+    assert!(
+        engine
+            .recommend_batch([&mut ours], 1, &Filter::new(), &wrong)
+            .is_ok()
+    );
     options.cancel.request();
     assert_eq!(
         reason(vec![&mut ours], 1, &options),

@@ -99,6 +99,8 @@ static void call_options_and_events(void) {
   oneiro_call_options_init(&call, sizeof call);
   call.threads = 0;
   FAILS(BAD, "threads", oneiro_recommender_recommend(user, 1, NULL, &call, &no_ranking, e));
+  call.threads = 1025;
+  FAILS(BAD, "expected 1 to 1024", oneiro_recommender_recommend(user, 1, NULL, &call, &no_ranking, e));
   oneiro_call_options_init(&call, sizeof call);
   call.encoder = "decoder";
   FAILS(ONEIRO_UNSUPPORTED, "decoder", oneiro_recommender_recommend(user, 1, NULL, &call, &no_ranking, e));
