@@ -200,7 +200,12 @@ impl Space {
             let index = item as usize;
             self.row(item, &mut exact)?;
             let twin = self.block(&twins.rows, index..index + 1)?;
-            let (scale, error) = (f64::from(twins.scale[index]), f64::from(twins.error[index]));
+            let number = |tensor, values| {
+                let numbers = self.entries(tensor, values, index..index + 1)?;
+                Ok(f64::from(numbers[0]))
+            };
+            let scale = number("scale", &twins.scale)?;
+            let error = number("error", &twins.error)?;
             let squares = exact.iter().zip(twin).map(|(&e, &q)| {
                 let difference = f64::from(e) - scale * f64::from(q);
                 difference * difference
