@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::admission::Admission;
 use super::kernel::{Block, Query};
-use super::scan::BLOCK;
+use super::scan::{BLOCK, STRETCH};
 use super::space::{Space, TENSORS};
 use super::topk::{Scored, TopK};
 use crate::bundle::{Array, IndexEntry, Metric, SpaceEntry, Tensors};
@@ -201,9 +201,11 @@ impl Space {
             if probed >= probes && best.is_full() {
                 break;
             }
-            cancel.check()?;
             let places = index.places(list)?;
             for start in places.clone().step_by(BLOCK) {
+                if (start - places.start) % STRETCH == 0 {
+                    cancel.check()?;
+                }
                 let places = start..places.end.min(start + BLOCK);
                 let scores = &mut scores[..places.len()];
                 index.rows.score_block(query, places.clone(), scores)?;
