@@ -28,7 +28,7 @@ pub struct CallOptions {
     ///
     /// A call that has candidates when it strikes gives back the list that it can make of them at once, and
     /// [`Ranking::stopped_after`](crate::Ranking::stopped_after) says what was done; any other call fails with
-    /// [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded).
+    /// [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded). A batch has candidates once each of its users does.
     pub deadline: Option<Duration>,
     /// Looks only at the rows of so many lists of the space's index, which is quicker and misses some items: what share,
     /// the bundle's manifest says. `None`, the default, is exact.

@@ -193,7 +193,8 @@ pub struct oneiro_call_options {
     pub arrangement: *const oneiro_arrangement,
     /// How long the call may take, in milliseconds from its start; ONEIRO_NO_VALUE, for ever, by default. It stops a
     /// running network and a scan too. A call that has candidates then makes the list that it can make of them at once
-    /// (see oneiro_ranking_stopped_after); any other fails with ONEIRO_DEADLINE_EXCEEDED.
+    /// (see oneiro_ranking_stopped_after); any other fails with ONEIRO_DEADLINE_EXCEEDED. A batch has candidates once
+    /// each of its users does.
     pub deadline_ms: i64,
 }
 
