@@ -65,28 +65,11 @@ struct Clusters<'a> {
 impl<'a> Clusters<'a> {
     /// Centroids that are the rows of these items.
     fn new(space: &'a Space, items: &[u32]) -> Result<Self> {
-        let mut clusters = Self {
-            space,
-            centroids: vec![0.0; items.len() * space.width()],
-        };
-        let mut centroids = vec![0.0; clusters.centroids.len()];
+        let mut centroids = vec![0.0; items.len() * space.width()];
         for (centroid, &item) in centroids.chunks_exact_mut(space.width()).zip(items) {
-            clusters.point(item, centroid)?;
+            point(space, item, centroid)?;
         }
-        clusters.centroids = centroids;
-        Ok(clusters)
-    }
-
-    /// What is clustered: an item's row, of length 1 for the metric `cosine`.
-    fn point(&self, item: u32, out: &mut [f32]) -> Result<()> {
-        self.space.row(item, out)?;
-        if self.space.metric() == Metric::Cosine {
-            let norm = out.iter().map(|x| x * x).sum::<f32>().sqrt();
-            if norm > 0.0 {
-                out.iter_mut().for_each(|x| *x /= norm);
-            }
-        }
-        Ok(())
+        Ok(Self { space, centroids })
     }
 
     /// The list of each of some items: that of the nearest centroid, of equally near ones the first.
@@ -99,14 +82,14 @@ impl<'a> Clusters<'a> {
             .map(|centroid| -centroid.iter().map(|x| x * x).sum::<f32>() / 2.0)
             .collect();
         let mut scores = vec![0.0; halves.len()];
-        let mut point = vec![0.0; width];
+        let mut row = vec![0.0; width];
         let mut homes = Vec::with_capacity(items.len());
         for stretch in items.chunks(STRETCH) {
             cancel.check()?;
             for &item in stretch {
-                self.point(item, &mut point)?;
+                point(self.space, item, &mut row)?;
                 Block {
-                    query: Query::new(Metric::Dot, &point),
+                    query: Query::new(Metric::Dot, &row),
                     rows: &self.centroids,
                     scales: None,
                     biases: Some(&halves),
@@ -130,13 +113,13 @@ impl<'a> Clusters<'a> {
         let width = self.space.width();
         let mut sums = vec![0.0f64; self.centroids.len()];
         let mut counts = vec![0u32; self.centroids.len() / width];
-        let mut point = vec![0.0; width];
+        let mut row = vec![0.0; width];
         for (&item, &home) in items.iter().zip(homes) {
-            self.point(item, &mut point)?;
+            point(self.space, item, &mut row)?;
             counts[home] += 1;
             let sum = &mut sums[home * width..][..width];
             sum.iter_mut()
-                .zip(&point)
+                .zip(&row)
                 .for_each(|(sum, x)| *sum += f64::from(*x));
         }
         let lists = self.centroids.chunks_exact_mut(width).zip(counts);
@@ -187,6 +170,18 @@ impl<'a> Clusters<'a> {
         }
         serialize(&tensors)
     }
+}
+
+/// What is clustered: an item's row, of length 1 for the metric `cosine`.
+fn point(space: &Space, item: u32, out: &mut [f32]) -> Result<()> {
+    space.row(item, out)?;
+    if space.metric() == Metric::Cosine {
+        let norm = out.iter().map(|x| x * x).sum::<f32>().sqrt();
+        if norm > 0.0 {
+            out.iter_mut().for_each(|x| *x /= norm);
+        }
+    }
+    Ok(())
 }
 
 /// Tensors by name: their type, shape and bytes.
