@@ -299,8 +299,8 @@ impl Rows {
             for (index, (row, bounds)) in rows.iter().zip(bounds).enumerate() {
                 *bounds = row.bound(self.metric, &products[index], points);
                 let mut any = false;
-                for lane in 0..COLUMN {
-                    any |= bounds[lane] >= thresholds[lane];
+                for (bound, threshold) in bounds.iter().zip(thresholds) {
+                    any |= bound >= threshold;
                 }
                 reaching |= u32::from(any) << (group * ROWS + index);
             }
