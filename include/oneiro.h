@@ -892,8 +892,8 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 #define ONEIRO_ORIGIN_PINNED 4
 
 /**
- * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared with each other. Yours; free with
- * oneiro_ranking_free.
+ * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
+ * with each other. Yours; free with oneiro_ranking_free.
  */
 typedef struct oneiro_ranking oneiro_ranking;
 
@@ -1418,8 +1418,8 @@ oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
 #define ONEIRO_BY_ENCODER 2
 
 /**
- * The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is nothing to go by,
- * the recipe's way for cold users is taken, and the origins say so.
+ * The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is
+ * nothing to go by, the recipe's way for cold users is taken, and the origins say so.
  *
  * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
  * options: borrowed for the call; NULL for defaults.

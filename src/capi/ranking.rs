@@ -17,8 +17,8 @@ pub const ONEIRO_ORIGIN_SIMILAR: i32 = 3;
 /// Put there by a pin; its score is that of the ranking's way, NaN if it has none.
 pub const ONEIRO_ORIGIN_PINNED: i32 = 4;
 
-/// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared with each other. Yours; free with
-/// oneiro_ranking_free.
+/// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
+/// with each other. Yours; free with oneiro_ranking_free.
 pub struct oneiro_ranking(Guarded<Columns>);
 handle!(oneiro_ranking holds Columns as "ranking");
 

@@ -26,8 +26,8 @@ fn way(by: i32) -> Result<By> {
     }
 }
 
-/// The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is nothing to go by,
-/// the recipe's way for cold users is taken, and the origins say so.
+/// The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is
+/// nothing to go by, the recipe's way for cold users is taken, and the origins say so.
 ///
 /// filter:  borrowed for the call; NULL takes the bundle's default for seen items.
 /// options: borrowed for the call; NULL for defaults.
