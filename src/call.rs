@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
+use crate::retrieve::Search;
 
 /// The largest number of threads of one call.
 pub(crate) const MOST_THREADS: usize = 1024;
@@ -49,6 +50,15 @@ impl Default for CallOptions {
 }
 
 impl CallOptions {
+    /// What of it a search needs.
+    pub(crate) fn search(&self) -> Search<'_> {
+        Search {
+            threads: self.threads,
+            probes: self.probes,
+            cancel: &self.cancel,
+        }
+    }
+
     /// The options of a call that starts now: the clock of its deadline runs, as a part of `cancel`.
     pub(crate) fn started(&self) -> Cow<'_, Self> {
         match self.deadline {

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::ranking::Ranking;
-use crate::retrieve::{self, Scoring};
+use crate::retrieve::{self, Scoring, Search};
 
 pub use judge::Judge;
 
@@ -350,7 +350,7 @@ impl Recommender {
         let filter = filter.clone().exclude([item]);
         let plan = self.plan(&self.engine, count, count, &filter, &options)?;
         let scoring = retrieve::similar(self.engine.bundle(), item)?;
-        finish(&plan, &scoring, &options)
+        finish(&plan, &scoring, options.search())
     }
 
     /// The encoder's state after the history, `[e]`: computed once, then kept until the history changes. Disliked items
@@ -428,9 +428,9 @@ impl Recommender {
 }
 
 /// Fetches what the plan asks for and makes its list of it.
-fn finish(plan: &Plan, scoring: &Scoring, options: &CallOptions) -> Result<Ranking> {
-    let (fetched, scanned) = scoring.best(plan.fetch(), plan.admission(), options)?;
-    plan.list(fetched, vec![scanned], scoring, options)
+fn finish(plan: &Plan, scoring: &Scoring, search: Search) -> Result<Ranking> {
+    let (fetched, scanned) = scoring.best(plan.fetch(), plan.admission(), search)?;
+    plan.list(fetched, vec![scanned], scoring, search)
 }
 
 fn check_count(count: usize) -> Result<()> {

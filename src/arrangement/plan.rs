@@ -9,11 +9,10 @@ use super::Arrangement;
 use super::caps::Caps;
 use super::choice::{Candidate, Comparison, choose, in_time, sort};
 use crate::bundle::Bundle;
-use crate::call::CallOptions;
 use crate::catalog::{Admission, Catalog, Scored, Space};
 use crate::error::{Error, Result};
 use crate::ranking::{Origin, Ranking, Stage};
-use crate::retrieve::{Scoring, stage};
+use crate::retrieve::{Scoring, Search, stage};
 
 /// How many times as large the next pool is.
 const GROWTH: usize = 4;
@@ -105,7 +104,7 @@ impl<'a> Plan<'a> {
         fetched: Vec<Scored>,
         mut stages: Vec<Stage>,
         scoring: &Scoring,
-        options: &CallOptions,
+        search: Search,
     ) -> Result<Ranking> {
         if self.is_plain() {
             return Ok(Ranking::new(fetched, scoring.origin(), stages).top(self.count));
@@ -122,7 +121,7 @@ impl<'a> Plan<'a> {
                 self.count - pinned.len(),
                 &self.caps,
                 self.comparison.as_ref(),
-                &options.cancel,
+                search.cancel,
             )?;
             let list = choice.list;
             let len = list.len() + pinned.len();
@@ -133,11 +132,11 @@ impl<'a> Plan<'a> {
             if !more || len >= self.count {
                 break (list, true);
             }
-            if !in_time(options.cancel.check())? {
+            if !in_time(search.cancel.check())? {
                 break (list, false);
             }
             fetch = fetch.saturating_mul(GROWTH);
-            match scoring.best(fetch, &self.admission, options) {
+            match scoring.best(fetch, &self.admission, search) {
                 Ok((again, scanned)) => {
                     fetched = again;
                     stages.push(scanned);
@@ -214,12 +213,10 @@ fn comparison<'a>(
         let reason = format!("is {weight}, expected a finite number, not below 0");
         return Err(Error::argument("dislike_weight", reason));
     }
-    let name = arrangement.space.as_ref();
-    let name = name.or(bundle.manifest().similar.as_ref());
-    let space: Option<&Space> = match name {
+    let space: Option<&Space> = match &arrangement.space {
         Some(name) => Some(bundle.space(name)?),
-        None if lambda < 1.0 => return Err(crate::retrieve::no_similar_space()),
-        None => None,
+        None if lambda == 1.0 && bundle.manifest().similar.is_none() => None,
+        None => Some(bundle.similar_space()?),
     };
     let disliked = if weight > 0.0 { disliked } else { &[] };
     Ok(space
@@ -320,12 +317,16 @@ mod tests {
             .unwrap();
         let plan = Plan::new(&arrangement, &bundle, disliked, admission, 3, 3).unwrap();
         let scoring = by_popularity(bundle.catalog()).unwrap();
-        let mut options = CallOptions::default();
+        let search = |cancel| Search {
+            threads: 1,
+            probes: None,
+            cancel,
+        };
+        let patience = Cancel::new();
         let (fetched, scanned) = scoring
-            .best(plan.fetch(), plan.admission(), &options)
+            .best(plan.fetch(), plan.admission(), search(&patience))
             .unwrap();
-        options.cancel = cancel;
-        plan.list(fetched, vec![scanned], &scoring, &options)
+        plan.list(fetched, vec![scanned], &scoring, search(&cancel))
     }
 
     fn late() -> Cancel {

@@ -158,6 +158,17 @@ impl Bundle {
         })
     }
 
+    /// The space by which items are alike.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the manifest names none.
+    pub(crate) fn similar_space(&self) -> Result<&Arc<Space>> {
+        let name = self.manifest().similar.as_ref();
+        self.space(name.ok_or_else(|| Error::Unsupported {
+            what: "space for similar items (`similar` in the manifest)".into(),
+        })?)
+    }
+
     /// A part's bytes.
     pub(crate) fn part(&self, name: &str) -> Result<Bytes> {
         bytes_of(&self.0.parts, name)

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::network::Encoder;
 use crate::ranking::{Ranking, Stage};
-use crate::retrieve::{self, stage};
+use crate::retrieve::{self, Search, stage};
 
 impl Engine {
     /// The `count` best items of each user by the bundle's recipe, in the order of the users: what
@@ -124,10 +124,11 @@ impl Engine {
             .iter()
             .map(|user| user.plan(self, count, depth, filter, options))
             .collect::<Result<Vec<_>>>()?;
+        let search = options.search();
         match by {
             By::Popularity => {
                 let scoring = retrieve::by_popularity(self.catalog())?;
-                let lists = plans.iter().map(|plan| finish(plan, &scoring, options));
+                let lists = plans.iter().map(|plan| finish(plan, &scoring, search));
                 lists.collect()
             }
             By::Encoder => {
@@ -139,11 +140,11 @@ impl Engine {
                     .iter()
                     .map(|user| user.kept_state(name))
                     .collect::<Result<Vec<_>>>()?;
-                let found = fetch(encoder, &states, &plans, options)?;
+                let found = fetch(encoder, &states, &plans, search)?;
                 let lists = plans.iter().zip(states).zip(found);
                 let lists = lists.map(|((plan, state), (fetched, scanned))| {
                     let scoring = retrieve::by_encoder(encoder, state);
-                    plan.list(fetched, vec![encoded.clone(), scanned], &scoring, options)
+                    plan.list(fetched, vec![encoded.clone(), scanned], &scoring, search)
                 });
                 lists.collect()
             }
@@ -156,13 +157,13 @@ fn fetch(
     encoder: &Encoder,
     states: &[Arc<[f32]>],
     plans: &[Plan],
-    options: &CallOptions,
+    search: Search,
 ) -> Result<Vec<(Vec<Scored>, Stage)>> {
     // The lists of an index that one user's search looks at are not another's.
-    if states.len() == 1 || options.probes.is_some() {
+    if states.len() == 1 || search.probes.is_some() {
         let best = |(state, plan): (&Arc<[f32]>, &Plan)| {
             let scoring = retrieve::by_encoder(encoder, Arc::clone(state));
-            scoring.best(plan.fetch(), plan.admission(), options)
+            scoring.best(plan.fetch(), plan.admission(), search)
         };
         return states.iter().zip(plans).map(best).collect();
     }
@@ -170,7 +171,7 @@ fn fetch(
     let count = plans.iter().map(Plan::fetch).max().unwrap_or_default();
     let admissions: Vec<Admission> = plans.iter().map(|plan| plan.admission().clone()).collect();
     let space = encoder.output();
-    let (threads, cancel) = (options.threads, &options.cancel);
+    let (threads, cancel) = (search.threads, search.cancel);
     let found = space.nearest_many(&states.concat(), count, &admissions, threads, cancel)?;
     let name = format!("scan {}", space.name());
     let found = found.into_iter().map(|fetched| {

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 pub(crate) use encoder::by_encoder;
 pub(crate) use popularity::by_popularity;
-pub(crate) use scoring::Scoring;
-pub(crate) use similar::{no_similar_space, similar};
+pub(crate) use scoring::{Scoring, Search};
+pub(crate) use similar::similar;
 
 use crate::ranking::Stage;
 

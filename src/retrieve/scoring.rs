@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::stage;
-use crate::call::CallOptions;
 use crate::cancel::Cancel;
 use crate::catalog::{Admission, Scored, Space, most, rank_by_count};
 use crate::error::{Error, Result};
@@ -17,6 +16,16 @@ use crate::ranking::{Origin, Stage};
 pub(crate) struct Scoring<'a> {
     origin: Origin,
     table: Table<'a>,
+}
+
+/// How the best are to be looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search<'a> {
+    /// Threads that share a scan over rows.
+    pub(crate) threads: usize,
+    /// Of how many lists of an index to look at the rows; an exact scan without it.
+    pub(crate) probes: Option<usize>,
+    pub(crate) cancel: &'a Cancel,
 }
 
 #[derive(Debug)]
@@ -48,28 +57,29 @@ impl<'a> Scoring<'a> {
         &self,
         count: usize,
         admission: &Admission,
-        options: &CallOptions,
+        search: Search,
     ) -> Result<(Vec<Scored>, Stage)> {
+        let Search {
+            threads,
+            probes,
+            cancel,
+        } = search;
         let started = Instant::now();
         let (scored, what) = match &self.table {
             Table::Counts(counts) => {
-                let scored = most(counts, count, admission, &options.cancel)?;
+                let scored = most(counts, count, admission, cancel)?;
                 (scored, "scan counts".into())
             }
-            Table::Rows { space, point } => {
-                let (threads, cancel) = (options.threads, &options.cancel);
-                match options.probes {
-                    None => {
-                        let scored = space.nearest(point, count, admission, threads, cancel)?;
-                        (scored, format!("scan {}", space.name()))
-                    }
-                    Some(probes) => {
-                        let scored =
-                            space.nearest_in_lists(point, count, admission, probes, cancel)?;
-                        (scored, format!("probe {probes} lists of {}", space.name()))
-                    }
+            Table::Rows { space, point } => match probes {
+                None => {
+                    let scored = space.nearest(point, count, admission, threads, cancel)?;
+                    (scored, format!("scan {}", space.name()))
                 }
-            }
+                Some(probes) => {
+                    let scored = space.nearest_in_lists(point, count, admission, probes, cancel)?;
+                    (scored, format!("probe {probes} lists of {}", space.name()))
+                }
+            },
         };
         let scanned = stage(what, scored.len(), started);
         Ok((scored, scanned))

@@ -9,8 +9,7 @@ use crate::ranking::Origin;
 
 /// Scores against the row of `item` in the bundle's space for that.
 pub(crate) fn similar(bundle: &Bundle, item: u32) -> Result<Scoring<'_>> {
-    let name = bundle.manifest().similar.as_ref();
-    let space = bundle.space(name.ok_or_else(no_similar_space)?)?;
+    let space = bundle.similar_space()?;
     if space.is_cold(item) {
         return Err(Error::Unsupported {
             what: format!(
@@ -23,11 +22,4 @@ pub(crate) fn similar(bundle: &Bundle, item: u32) -> Result<Scoring<'_>> {
     let mut point = vec![0.0; space.width()];
     space.row(item, &mut point)?;
     Ok(Scoring::rows(Origin::Similar, space, point.into()))
-}
-
-/// What a bundle lacks that does not say by which space items are alike.
-pub(crate) fn no_similar_space() -> Error {
-    Error::Unsupported {
-        what: "space for similar items (`similar` in the manifest)".into(),
-    }
 }
