@@ -197,9 +197,8 @@ impl Row {
             bounds[lane] = product * points.steps[lane];
         }
         if metric == Metric::L2 {
-            for lane in 0..COLUMN {
-                let squares = self.square + points.squares[lane];
-                bounds[lane] = -(squares - bounds[lane]).max(0.0).sqrt();
+            for (bound, square) in bounds.iter_mut().zip(&points.squares) {
+                *bound = -(self.square + square - *bound).max(0.0).sqrt();
             }
         }
         for bound in &mut bounds {
