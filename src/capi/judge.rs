@@ -1,11 +1,12 @@
 //! Rank and score: items of the caller's own
 
 use super::boundary::on_mut;
-use super::checks::{Out, OutArray, array, unknown};
+use super::checks::{OutArray, array, unknown};
 use super::error::{oneiro_error, oneiro_status};
-use super::filter::{call_options_of, filter_of, oneiro_call_options, oneiro_filter};
-use super::ranking::{hand_out_ranking, oneiro_ranking};
+use super::filter::{call_options_of, oneiro_call_options, oneiro_filter};
+use super::ranking::oneiro_ranking;
 use super::recommender::oneiro_recommender;
+use super::retrieve::put_ranking;
 use crate::error::Result;
 use crate::recommender::{Judge, Recommender};
 
@@ -46,22 +47,12 @@ pub unsafe extern "C" fn oneiro_recommender_rank(
 ) -> oneiro_status {
     let body = |user: &mut Recommender| {
         // SAFETY: the header's promise.
-        let (candidates, filter, options, out) = unsafe {
-            (
-                array(candidates, candidate_count, "candidates")?,
-                filter_of(filter)?,
-                call_options_of(options)?,
-                Out::new(out, "out")?,
-            )
-        };
-        out.put(hand_out_ranking(&user.rank_with(
-            judge_of(judge)?,
-            candidates,
-            count,
-            &filter,
-            &options,
-        )?));
-        Ok(())
+        unsafe {
+            let candidates = array(candidates, candidate_count, "candidates")?;
+            put_ranking(filter, options, out, |filter, options| {
+                user.rank_with(judge_of(judge)?, candidates, count, filter, options)
+            })
+        }
     };
     // SAFETY: the header's promise.
     unsafe { on_mut(recommender, error, body) }

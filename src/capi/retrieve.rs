@@ -8,8 +8,10 @@ use super::filter::{call_options_of, filter_of, oneiro_call_options, oneiro_filt
 use super::ranking::{hand_out_ranking, oneiro_ranking};
 use super::recommender::oneiro_recommender;
 use super::text::oneiro_point;
+use crate::call::CallOptions;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::filter::Filter;
 use crate::ranking::Ranking;
 use crate::recommender::{By, Recommender};
 
@@ -24,6 +26,28 @@ fn way(by: i32) -> Result<By> {
         ONEIRO_BY_ENCODER => Ok(By::Encoder),
         other => Err(unknown("by", other)),
     }
+}
+
+/// Inside of a body: hands out the ranking that `rank` makes under the host's filter and options.
+///
+/// # Safety
+/// `filter` and `options` are null or valid; `out` is null or may be written.
+pub(super) unsafe fn put_ranking(
+    filter: *const oneiro_filter,
+    options: *const oneiro_call_options,
+    out: *mut *mut oneiro_ranking,
+    rank: impl FnOnce(&Filter, &CallOptions) -> Result<Ranking>,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let (filter, options, out) = unsafe {
+        (
+            filter_of(filter)?,
+            call_options_of(options)?,
+            Out::new(out, "out")?,
+        )
+    };
+    out.put(hand_out_ranking(&rank(&filter, &options)?));
+    Ok(())
 }
 
 /// The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is
@@ -47,17 +71,11 @@ pub unsafe extern "C" fn oneiro_recommender_recommend(
 ) -> oneiro_status {
     let body = |user: &mut Recommender| {
         // SAFETY: the header's promise.
-        let (filter, options, out) = unsafe {
-            (
-                filter_of(filter)?,
-                call_options_of(options)?,
-                Out::new(out, "out")?,
-            )
-        };
-        out.put(hand_out_ranking(
-            &user.recommend_with(count, &filter, &options)?,
-        ));
-        Ok(())
+        unsafe {
+            put_ranking(filter, options, out, |filter, options| {
+                user.recommend_with(count, filter, options)
+            })
+        }
     };
     // SAFETY: the header's promise.
     unsafe { on_mut(recommender, error, body) }
@@ -82,20 +100,11 @@ pub unsafe extern "C" fn oneiro_recommender_retrieve(
 ) -> oneiro_status {
     let body = |user: &mut Recommender| {
         // SAFETY: the header's promise.
-        let (filter, options, out) = unsafe {
-            (
-                filter_of(filter)?,
-                call_options_of(options)?,
-                Out::new(out, "out")?,
-            )
-        };
-        out.put(hand_out_ranking(&user.retrieve_with(
-            way(by)?,
-            count,
-            &filter,
-            &options,
-        )?));
-        Ok(())
+        unsafe {
+            put_ranking(filter, options, out, |filter, options| {
+                user.retrieve_with(way(by)?, count, filter, options)
+            })
+        }
     };
     // SAFETY: the header's promise.
     unsafe { on_mut(recommender, error, body) }
@@ -219,17 +228,11 @@ pub unsafe extern "C" fn oneiro_recommender_similar(
 ) -> oneiro_status {
     let body = |user: &Recommender| {
         // SAFETY: the header's promise.
-        let (filter, options, out) = unsafe {
-            (
-                filter_of(filter)?,
-                call_options_of(options)?,
-                Out::new(out, "out")?,
-            )
-        };
-        out.put(hand_out_ranking(
-            &user.similar_with(item, count, &filter, &options)?,
-        ));
-        Ok(())
+        unsafe {
+            put_ranking(filter, options, out, |filter, options| {
+                user.similar_with(item, count, filter, options)
+            })
+        }
     };
     // SAFETY: the header's promise.
     unsafe { on(recommender, error, body) }
