@@ -6,12 +6,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
-
 use super::admission::Admission;
 use super::coarse::{BLOCK, COLUMN, Grid, Points, Rows};
 use super::kernel::Query;
-use super::scan::{STRETCH, by_shares};
+use super::scan::STRETCH;
+use super::shares::{Shares, by_shares};
 use super::space::Space;
 use super::topk::{Scored, TopK};
 use crate::cancel::Cancel;
@@ -79,8 +78,8 @@ impl Space {
             .map(|users| Points::new(grid, users.iter().map(|(query, _)| *query)))
             .collect();
         let products = self.width() * users.len();
-        let shares = by_shares(self.len() as usize, products, threads, |rows| {
-            self.nearest_of_rows(rows, users, grid, &columns, count, cancel)
+        let shares = by_shares(self.len() as usize, products, threads, |shares| {
+            self.nearest_of_shares(shares, users, grid, &columns, count, cancel)
         })?;
         let merge = |mut best: Vec<TopK>, share: Vec<TopK>| {
             for (best, share) in best.iter_mut().zip(share) {
@@ -91,10 +90,10 @@ impl Space {
         Ok(shares.into_iter().reduce(merge).unwrap_or_default())
     }
 
-    /// The best of a range of rows, for each user.
-    fn nearest_of_rows(
+    /// The best of some shares of the rows, for each user.
+    fn nearest_of_shares(
         &self,
-        rows: Range<usize>,
+        shares: Shares<'_>,
         users: &[User<'_>],
         grid: Grid,
         columns: &[Points],
@@ -109,13 +108,13 @@ impl Space {
         let mut room = vec![0.0; BLOCK * self.width()];
         let mut rounded = Rows::new(self.metric(), grid, self.width());
         let mut bounds = [[0.0; COLUMN]; BLOCK];
-        for start in rows.clone().step_by(BLOCK) {
-            if start % STRETCH == 0 {
+        for rows in shares.blocks(BLOCK) {
+            if rows.start % STRETCH == 0 {
                 cancel.check()?;
             }
-            let range = start..rows.end.min(start + BLOCK);
-            let (wide, scales) = self.wide_rows(range.clone(), &mut room)?;
-            rounded.set(wide, scales, self.biases(range)?);
+            let start = rows.start;
+            let (wide, scales) = self.wide_rows(rows.clone(), &mut room)?;
+            rounded.set(wide, scales, self.biases(rows)?);
             let groups = users.chunks(COLUMN).zip(best.chunks_mut(COLUMN));
             for ((points, thresholds), (users, best)) in
                 columns.iter().zip(&mut thresholds).zip(groups)

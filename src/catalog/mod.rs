@@ -20,6 +20,7 @@ mod likeness;
 mod many;
 mod rank;
 mod scan;
+mod shares;
 mod space;
 mod strings;
 mod titles;
@@ -33,7 +34,7 @@ pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
 pub(crate) use likeness::Likeness;
 pub(crate) use rank::rank_by_count;
 #[cfg(feature = "capi")]
-pub(crate) use scan::SCAN_THREAD;
+pub(crate) use shares::SCAN_THREAD;
 pub use space::Space;
 pub(crate) use topk::{Scored, most};
 

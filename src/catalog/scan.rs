@@ -7,11 +7,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
-
 use super::admission::Admission;
 use super::bound::Bound;
 use super::kernel::{Query, reaching};
+use super::shares::{Shares, by_shares};
 use super::space::Space;
 use super::topk::{Scored, TopK};
 use crate::cancel::Cancel;
@@ -25,12 +24,6 @@ const FEW: usize = BLOCK / 8;
 
 /// Rows between two looks at `cancel`.
 pub(super) const STRETCH: usize = 4096;
-
-/// Products that are worth a thread: starting and joining one costs about as much. (Tests are small.)
-const WORTH: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
-
-/// What threads of a scan are called.
-pub(crate) const SCAN_THREAD: &str = "oneiro-scan";
 
 impl Space {
     /// The scores of some items, in their order; NaN (which never ranks) for a cold one.
@@ -118,39 +111,38 @@ impl Scan<'_> {
     /// The best of all rows, by so many threads.
     fn rows_by(&self, threads: usize) -> Result<TopK> {
         let len = self.space.len() as usize;
-        let shares = by_shares(len, self.space.width(), threads, |rows| self.rows(rows))?;
+        let found = by_shares(len, self.space.width(), threads, |shares| self.rows(shares))?;
         let mut best = TopK::new(self.count, len)?;
-        shares.into_iter().for_each(|share| best.merge(share));
+        found.into_iter().for_each(|share| best.merge(share));
         Ok(best)
     }
 
-    /// The best of a range of rows.
-    fn rows(&self, rows: Range<usize>) -> Result<TopK> {
-        let mut best = TopK::new(self.count, rows.len())?;
+    /// The best of some shares of the rows.
+    fn rows(&self, shares: Shares<'_>) -> Result<TopK> {
+        let mut best = TopK::new(self.count, self.space.len() as usize)?;
         let mut scores = [0.0; BLOCK];
-        for start in rows.clone().step_by(BLOCK) {
-            if start % STRETCH == 0 {
+        for rows in shares.blocks(BLOCK) {
+            if rows.start % STRETCH == 0 {
                 self.cancel.check()?;
             }
-            let end = rows.end.min(start + BLOCK);
-            let scores = &mut scores[..end - start];
+            let scores = &mut scores[..rows.len()];
             let mut threshold = best.threshold();
             // Any row enters while there is room: a bound would rule nothing out.
             let mut bounded = false;
             if let Some(bound) = self.bound.as_ref().filter(|_| best.is_full()) {
-                self.space.bound_block(bound, start..end, scores)?;
+                self.space.bound_block(bound, rows.clone(), scores)?;
                 match reaching(scores, threshold) {
                     0 => continue,
                     few => bounded = few <= FEW,
                 }
             }
             if !bounded {
-                self.space.score_block(self.query, start..end, scores)?;
+                self.space.score_block(self.query, rows.clone(), scores)?;
                 if reaching(scores, threshold) == 0 {
                     continue;
                 }
             }
-            for (item, &score) in (start..).zip(scores.iter()) {
+            for (item, &score) in rows.zip(scores.iter()) {
                 if score >= threshold {
                     // Items are numbered in u32: there are no more rows than that.
                     let mut scored = Scored {
@@ -171,48 +163,6 @@ impl Scan<'_> {
             }
         }
         Ok(best)
-    }
-}
-
-/// What `search` finds in each share of the rows `0..len`, by at most so many threads, in the order of the rows. It takes
-/// `products` of a row.
-pub(super) fn by_shares<T: Send>(
-    len: usize,
-    products: usize,
-    threads: usize,
-    search: impl Fn(Range<usize>) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
-    let threads = threads.clamp(1, (len.saturating_mul(products) / WORTH).max(1));
-    let share = len.div_ceil(threads).next_multiple_of(BLOCK).max(1);
-    let mut shares = (0..len)
-        .step_by(share)
-        .map(|start| start..len.min(start + share));
-    let first = shares.next().unwrap_or_default();
-    std::thread::scope(|scope| {
-        let search = &search;
-        let mut running = Vec::new();
-        for rows in shares {
-            let again = rows.clone();
-            let thread = std::thread::Builder::new()
-                .name(SCAN_THREAD.to_owned())
-                .spawn_scoped(scope, move || search(rows));
-            running.push(thread.map_err(|_| again));
-        }
-        let mut found = vec![search(first)?];
-        for thread in running {
-            found.push(match thread {
-                Ok(thread) => thread.join().map_err(|_| panicked())??,
-                // A system that grants no more threads costs time, not the result.
-                Err(rows) => search(rows)?,
-            });
-        }
-        Ok(found)
-    })
-}
-
-fn panicked() -> Error {
-    Error::Internal {
-        reason: "a scanning thread panicked".into(),
     }
 }
 
