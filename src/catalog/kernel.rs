@@ -17,8 +17,8 @@ use crate::bundle::{Element, Metric};
 pub(super) const LANES: usize = 16;
 
 /// Rows whose lanes are summed before those of any are added up: in one loop, the compiler would mix the two and take
-/// vectors apart.
-const GROUP: usize = 8;
+/// vectors apart. With 4, rows of f32 are scored as fast as memory gives them; with 8 it takes a third longer.
+const GROUP: usize = 4;
 
 /// How far ahead of its use a row is asked for, in bytes. The processor's own prefetcher stops at the end of a page and
 /// falls behind while lanes are added up; this measures up to a third faster from memory.
