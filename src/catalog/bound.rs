@@ -32,7 +32,7 @@ use crate::bundle::Metric;
 const GROUP: usize = 32;
 
 /// The largest ε, in lengths of its row, for which the chord is known.
-const LARGEST_RATIO: f32 = 0.5;
+pub(super) const LARGEST_RATIO: f32 = 0.5;
 
 /// What a query's scores can be at most.
 #[derive(Debug)]

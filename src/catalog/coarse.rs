@@ -1,33 +1,33 @@
-//! How high the scores of many rows for many points can be at most, at one multiplication of whole numbers a pair.
+//! Which of many rows could score high enough for which of many points, by products of bytes.
 //!
-//! A row `r` of `d` numbers is rounded to `s·q`: whole numbers `q`, none greater than `Q`, in steps of `s = max|r|/Q`; a
-//! point `x` to `t·p` in the same way. `Q` is the greatest with `d·Q² < 2³¹`, so ⟨q,p⟩ is exact in i32, and sixteen
-//! products take one instruction of AVX2. No number is off by more than `h = 0.51` steps: half of one by rounding, the
-//! rest by the arithmetic of the steps in f32. Hence
+//! A row is judged by whole numbers `q` of 8 bits: its i8 twin, or what it is rounded to here, `r = s·q` with `s` a
+//! 127th of its greatest number. A point `x` is taken as `t·p + δ`, with whole numbers `p` so small that nothing
+//! overflows: none is greater than 63, and those of a *lane* come to at most 255 in sum. The argument is that of
+//! [`bound`](super::bound), with ‖q‖ itself in the place of the greatest it could be, `ρ` the greatest ‖δ‖/‖x‖ of all
+//! points, and `ε = 0.51·s·√d` for a row that is rounded here: half a step a number by rounding, the rest by the
+//! arithmetic of the steps in f32. A score without its bias is at most
 //!
-//! `|⟨r,x⟩ − s·t·⟨q,p⟩| ≤ s·t·(h·Σ|q| + h·Σ|p| + h²·d) ≤ s·t·C`, with `C = 2·h·d·Q + h²·d + 4γ·d·Q² + 1024`.
+//! - **dot**: `s·t·⟨q,p⟩ + ‖x‖·(ε·(1 + γ) + (ρ + 4γ)·s·‖q‖)`;
+//! - **cosine**: `t·⟨q,p⟩ / (‖x‖·‖q‖) + 1.04·ε/(s·‖q‖) + ρ + 10γ`, if ε is at most half of `s·‖q‖`;
+//! - **l2**: `−√((1 − 2γ − ρ)·(‖x‖² + s²·‖q‖²) − 2·s·t·⟨q,p⟩) + ε·(1 + 5γ) + 4γ·(s·‖q‖ + ‖x‖)`.
 //!
-//! The last two terms are for [`kernel`](super::kernel)'s rounding and for that of the bound itself. With
-//! `γ = (d + 32)·2⁻²⁴`, a sum of `d` products in f32, in any order, is off by at most γ·‖r‖·‖x‖ ≤ γ·s·t·d·Q², and so are
-//! together the norms and the quotient of a cosine, relative to them; ⟨q,p⟩ < 2³¹ as f32 and the operations that follow
-//! lose less than 1024. So no score without its bias exceeds
+//! All of these rise with ⟨q,p⟩, so a row can reach a point's threshold only if ⟨q,p⟩ is not less than the number that
+//! solves the equation. That number is what is computed here, in f32, a few operations for a row and a point; γ has room
+//! for their rounding. Whatever is too large, too small or broken makes it a NaN, and a NaN rules nothing out.
 //!
-//! - **dot**: `s·t·(⟨q,p⟩ + C)`;
-//! - **cosine**: the same over ‖r‖·‖x‖; 0 where ‖r‖ is;
-//! - **l2**: `−√(‖r‖² + ‖x‖² − 2·s·t·(⟨q,p⟩ + C))`, where the squares are first lowered by 16γ of them, more than all
-//!   rounding of sums, differences and root takes: a squared distance is at most twice the sum of the squares.
-//!
-//! Rounding never turns the order of two sums with the same bias, which is therefore added to a bound as to a score.
-//! Where a row is so large, small or broken that this could overflow or vanish, its bound is infinite; where a point is,
-//! [`Points::threshold`] rules nothing out.
+//! **How ⟨q,p⟩ is summed.** Thirty-two products take one instruction of AVX2, which wants one side without signs and
+//! adds neighbours into 16 bits: rows are stored as `q + 128`, and |(q + 128)·p| of two neighbours is at most 2·255·63 <
+//! 2¹⁵. The numbers of a *segment* (32 neighbours) go to two such lanes, pairs by turns. A lane starts with −128·Σp, so
+//! that it ends with the products of `q`, at most 128·255 < 2¹⁵; what it wraps around on the way does no harm. Lanes are
+//! widened to 32 bits after each segment.
 
 #![forbid(unsafe_code)]
 
-use std::ops::RangeInclusive;
-
 use pulp::{Arch, Simd, WithSimd};
 
-use super::kernel::{Query, prefetch, squares};
+use super::bound::LARGEST_RATIO;
+use super::integer::{Multiplier, SOUND, length};
+use super::kernel::{ANY, Query, as_wide, prefetch};
 use crate::bundle::Metric;
 
 /// Points that are multiplied together.
@@ -42,346 +42,579 @@ const ROWS: usize = 4;
 /// Lanes of a vector.
 const LANES: usize = 8;
 
-/// How far a number may be from its rounded one, in steps.
+/// Four neighbouring numbers of a row or point: one lane of 32 bits.
+const QUAD: usize = 4;
+
+/// Quads of a segment: a lane of 16 bits sums sixteen numbers. The last segment of a row is filled up with zeros.
+const SEGMENT: usize = 8;
+
+/// The greatest `p`.
+const MOST: f64 = 63.0;
+
+/// The greatest sum of a lane's |p| before they are rounded, which adds at most half for each of sixteen.
+const MOST_OF_LANE: f64 = 246.0;
+
+/// The widest rows whose sums fit 32 bits: 2¹⁵ for each of two lanes of a segment, 2¹⁴ for each square.
+const WIDEST: usize = 1 << 16;
+
+/// How far a number of a row that is rounded here may be from it, in steps.
 const OFF: f64 = 0.51;
 
-/// The greatest numbers of rows and points that the argument holds for.
-const SOUND: RangeInclusive<f32> = 1e-9..=1e9;
+/// What is added to a number of a row to make it a byte without sign.
+const SIGN: u8 = 128;
 
-/// Two neighbouring numbers of a row or point, rounded.
-type Pair = [i16; 2];
-
-/// What the width of rows and points decides.
+/// What the metric, the width, and the rounding of points make of bounds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Grid {
-    /// `Q`.
-    most: f32,
-    /// `C`.
-    slack: f32,
-    /// What squares are lowered by: `1 − 16γ`.
-    lowered: f32,
+struct Slack {
+    metric: Metric,
+    /// ε/s of a row that is rounded here.
+    rounding: f32,
+    /// A row's slack is `per_error·ε + per_length·s·‖q‖ + constant`; for the metric `cosine`, ε is in lengths of the row.
+    per_error: f32,
+    per_length: f32,
+    constant: f32,
+    /// What is left of the squares of a distance.
+    kept: f32,
+    /// A point's slack is `per_norm·‖x‖ + least`.
+    per_norm: f64,
+    least: f64,
 }
 
-impl Grid {
-    pub(super) fn new(width: usize) -> Self {
-        let width = width as f64;
-        let most = (f64::from(i32::MAX) / width).sqrt().floor();
-        let most = most.min(f64::from(i16::MAX));
-        let gamma = (width + 32.0) * f64::from(f32::EPSILON) / 2.0;
-        let slack = 2.0 * OFF * width * most
-            + OFF * OFF * width
-            + 4.0 * gamma * width * most * most
-            + 1024.0;
+impl Slack {
+    /// `rho`: the greatest error of a point.
+    fn new(metric: Metric, width: usize, rho: f64) -> Self {
+        let gamma = (width as f64 + 32.0) * f64::from(f32::EPSILON) / 2.0;
+        let (per_error, per_length, constant, per_norm) = match metric {
+            Metric::Dot => (1.0 + gamma, rho + 4.0 * gamma, 0.0, 0.0),
+            Metric::Cosine => (1.04, 0.0, rho + 10.0 * gamma, 0.0),
+            Metric::L2 => (1.0 + 5.0 * gamma, 4.0 * gamma, 0.0, 4.0 * gamma),
+        };
         Self {
-            most: most as f32,
-            slack: (1.0001 * slack) as f32,
-            lowered: (1.0 - 16.0 * gamma).max(0.0) as f32,
+            metric,
+            rounding: up(OFF * (width as f64).sqrt()),
+            per_error: up(per_error),
+            per_length: up(per_length),
+            constant: up(constant),
+            kept: (1.0 - 2.0 * gamma - rho) as f32,
+            per_norm,
+            least: 1e-18 * width as f64,
         }
-    }
-
-    /// Rounds some numbers, the greatest of which is `greatest`, to `out`, whose place of a missing last number is left
-    /// alone. Gives the step.
-    #[inline(always)]
-    fn round(self, numbers: &[f32], greatest: f32, out: &mut [i16]) -> f32 {
-        /// The last digit of a f32 near it is 1, so adding it rounds, and the low bits are those of a whole number.
-        const WHOLE: f32 = 1.5 * (1 << 23) as f32;
-        let per_step = self.most / greatest;
-        for (out, number) in out.iter_mut().zip(numbers) {
-            *out = (number * per_step + WHOLE).to_bits() as i16;
-        }
-        greatest / self.most
     }
 }
 
-/// The greatest magnitude; infinite or NaN if any number is.
-#[inline(always)]
-fn greatest(numbers: &[f32]) -> f32 {
-    // As integers, magnitudes rise with their value: this vectorises.
-    let bits = numbers.iter().map(|number| number.abs().to_bits());
-    f32::from_bits(bits.fold(0, u32::max))
+/// The same, and more than what rounding takes of what is made of it in f32.
+fn up(number: f64) -> f32 {
+    (1.0001 * number) as f32
 }
 
-/// Up to [`COLUMN`] points, pair by pair; zeros where there are fewer.
+/// Points of one space, in columns.
 pub(super) struct Points {
-    len: usize,
-    pairs: Vec<[Pair; COLUMN]>,
-    /// What a bound of a row is multiplied by: the step; for the metric `cosine`, over the norm.
-    steps: [f32; COLUMN],
-    /// Lowered squares of the norms.
-    squares: [f32; COLUMN],
-    sound: [bool; COLUMN],
+    slack: Slack,
+    width: usize,
+    pub(super) columns: Vec<Column>,
 }
 
 impl Points {
-    /// At most [`COLUMN`] queries of one space.
-    pub(super) fn new<'a>(grid: Grid, queries: impl Iterator<Item = Query<'a>>) -> Self {
-        let mut points = Self {
-            len: 0,
-            pairs: Vec::new(),
-            steps: [0.0; COLUMN],
+    /// Queries of one space, of this metric and width.
+    pub(super) fn new<'a>(
+        metric: Metric,
+        width: usize,
+        queries: impl Iterator<Item = Query<'a>>,
+    ) -> Self {
+        let points: Vec<Option<Point>> = queries.map(|query| Point::new(query.point)).collect();
+        let rho = points.iter().flatten().map(|point| point.error);
+        let slack = Slack::new(metric, width, rho.fold(0.0, f64::max));
+        let columns = points.chunks(COLUMN);
+        Self {
+            slack,
+            width,
+            columns: columns
+                .map(|points| Column::new(slack, width, points))
+                .collect(),
+        }
+    }
+}
+
+/// Up to [`COLUMN`] points; zeros where there are fewer.
+pub(super) struct Column {
+    metric: Metric,
+    len: usize,
+    segments: Vec<Segment>,
+    /// 1/τ, where τ is what a product is multiplied by: `t`; for the metric `cosine`, over the norm.
+    per_step: [f32; COLUMN],
+    /// What a row's slack is multiplied by, over τ: the norm for the metric `dot`, else 1.
+    weights: [f32; COLUMN],
+    /// What is left of the squares of the norms, for the metric `l2`.
+    squares: [f32; COLUMN],
+    /// The slack that does not depend on the row.
+    slacks: [f32; COLUMN],
+    sound: [bool; COLUMN],
+}
+
+/// What a column's scores have to reach: a threshold less the point's slack.
+pub(super) type Goals = [f32; COLUMN];
+
+/// A segment of a column.
+#[derive(Clone)]
+struct Segment {
+    quads: [[[i8; QUAD]; COLUMN]; SEGMENT],
+    /// What the two lanes of each point start with.
+    starts: [[i16; 2]; COLUMN],
+}
+
+impl Column {
+    fn new(slack: Slack, width: usize, points: &[Option<Point>]) -> Self {
+        let empty = Segment {
+            quads: [[[0; QUAD]; COLUMN]; SEGMENT],
+            starts: [[0; 2]; COLUMN],
+        };
+        let mut column = Self {
+            metric: slack.metric,
+            len: points.len(),
+            segments: vec![empty; segments(width)],
+            per_step: [0.0; COLUMN],
+            weights: [0.0; COLUMN],
             squares: [0.0; COLUMN],
+            slacks: [0.0; COLUMN],
             sound: [false; COLUMN],
         };
-        for (lane, query) in queries.enumerate().take(COLUMN) {
-            points.len = lane + 1;
-            let len = query.point.len().div_ceil(2);
-            points.pairs.resize(len, [[0; 2]; COLUMN]);
-            let greatest = greatest(query.point);
-            points.sound[lane] = SOUND.contains(&greatest);
-            if !points.sound[lane] {
-                continue;
+        for (lane, point) in points.iter().enumerate() {
+            if let Some(point) = point {
+                column.set(lane, point, slack);
             }
-            let mut rounded = vec![[0; 2]; len];
-            let step = grid.round(query.point, greatest, rounded.as_flattened_mut());
-            for (pairs, pair) in points.pairs.iter_mut().zip(rounded) {
-                pairs[lane] = pair;
-            }
-            points.squares[lane] = grid.lowered * (query.norm * query.norm);
-            points.steps[lane] = match query.metric {
-                Metric::Cosine => step / query.norm,
-                Metric::Dot | Metric::L2 => step,
-            };
         }
-        points
+        column
     }
 
-    /// What the bounds of a point must reach for its scores to reach `threshold`.
-    pub(super) fn threshold(&self, lane: usize, threshold: f32) -> f32 {
+    fn set(&mut self, lane: usize, point: &Point, slack: Slack) {
+        let segments = point.numbers.chunks(SEGMENT * QUAD);
+        for (segment, numbers) in self.segments.iter_mut().zip(segments) {
+            for (quads, numbers) in segment.quads.iter_mut().zip(numbers.chunks(QUAD)) {
+                quads[lane][..numbers.len()].copy_from_slice(numbers);
+            }
+            segment.starts[lane] = [0, 2].map(|first| {
+                let pairs = segment
+                    .quads
+                    .iter()
+                    .map(|quads| &quads[lane][first..first + 2]);
+                let sum: i32 = pairs.flatten().map(|&p| i32::from(p)).sum();
+                // Lanes wrap around.
+                (-i32::from(SIGN) * sum) as i16
+            });
+        }
+        let norm = point.norm as f32;
+        let (step, weight) = match self.metric {
+            Metric::Dot => (point.step, up(point.norm)),
+            Metric::Cosine => (point.step / norm, 1.0),
+            Metric::L2 => (point.step, 0.0),
+        };
+        self.per_step[lane] = 1.0 / step;
+        self.weights[lane] = weight / step;
+        self.squares[lane] = slack.kept * (norm * norm);
+        self.slacks[lane] = up(slack.per_norm * point.norm + slack.least);
+        self.sound[lane] = true;
+    }
+
+    /// What a point's scores have to reach `threshold`.
+    pub(super) fn goal(&self, lane: usize, threshold: f32) -> f32 {
         match self.sound[lane] {
-            true => threshold,
-            false => f32::NEG_INFINITY,
+            // A score is a sum with a bias, rounded; so is the goal.
+            true => (threshold.next_down() - self.slacks[lane]).next_down(),
+            false => f32::NAN,
         }
     }
 
-    /// What they must reach while every score may enter; nothing reaches that of a point that is not there.
-    pub(super) fn thresholds(&self) -> [f32; COLUMN] {
-        std::array::from_fn(|lane| match lane < self.len {
-            true => f32::NEG_INFINITY,
-            false => f32::NAN,
+    /// Goals that every score reaches.
+    pub(super) fn goals(&self) -> Goals {
+        [f32::NEG_INFINITY; COLUMN]
+    }
+}
+
+/// How many segments a row has.
+fn segments(width: usize) -> usize {
+    width.div_ceil(SEGMENT * QUAD)
+}
+
+/// A point as `step·p`.
+struct Point {
+    numbers: Vec<i8>,
+    step: f32,
+    norm: f64,
+    /// ‖x − step·p‖₂ / ‖x‖₂, rounded up.
+    error: f64,
+}
+
+impl Point {
+    /// Nothing for a point whose norm is not [`SOUND`], or that is too wide.
+    fn new(point: &[f32]) -> Option<Self> {
+        let numbers = || point.iter().map(|&x| f64::from(x));
+        let norm = length(numbers());
+        if !SOUND.contains(&norm) || point.len() > WIDEST {
+            return None;
+        }
+        let greatest = numbers().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let mut step = greatest / MOST;
+        for segment in point.chunks(QUAD * SEGMENT) {
+            for lane in [0, 1] {
+                let pairs = segment.chunks(2).skip(lane).step_by(2).flatten();
+                let sum: f64 = pairs.map(|&x| f64::from(x.abs())).sum();
+                step = step.max(sum / MOST_OF_LANE);
+            }
+        }
+        let step = step as f32;
+        let rounded: Vec<f64> = numbers().map(|x| (x / f64::from(step)).round()).collect();
+        let left = length(
+            numbers()
+                .zip(&rounded)
+                .map(|(x, p)| x - f64::from(step) * p),
+        );
+        Some(Self {
+            numbers: rounded.into_iter().map(|p| p as i8).collect(),
+            step,
+            norm,
+            error: 1.000_001 * left / norm,
         })
     }
 }
 
-/// What turns a row's products into bounds.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    /// What a product is multiplied by: the step; for the metric `cosine`, over the norm; for `l2`, twice.
-    step: f32,
-    /// What is added to it then: the step times `C`.
-    slack: f32,
-    /// The lowered square of the norm, for the metric `l2`.
-    square: f32,
-    bias: f32,
+/// Rows to bound: [`BLOCK`] at most.
+pub(super) enum Source<'a> {
+    /// The ones that scores are defined on.
+    Wide(&'a [f32]),
+    /// Whole numbers and their scales; and how far these may be from the rows that scores are defined on.
+    Quantised {
+        rows: &'a [i8],
+        scales: &'a [f32],
+        errors: Option<&'a [f32]>,
+    },
 }
 
-impl Row {
-    /// A row that is not there: its bound is NaN, which reaches no threshold.
-    const NONE: Self = Self::constant(f32::NAN);
-
-    /// A row of this bound.
-    const fn constant(bias: f32) -> Self {
-        Self {
-            step: 0.0,
-            slack: 0.0,
-            square: 0.0,
-            bias,
-        }
-    }
-
-    /// What its scores can be at most, from its products with a column of points.
-    #[inline(always)]
-    fn bound(self, metric: Metric, products: &[i32; COLUMN], points: &Points) -> [f32; COLUMN] {
-        let mut bounds = [0.0; COLUMN];
-        for lane in 0..COLUMN {
-            let product = products[lane] as f32 * self.step + self.slack;
-            bounds[lane] = product * points.steps[lane];
-        }
-        if metric == Metric::L2 {
-            for (bound, square) in bounds.iter_mut().zip(&points.squares) {
-                *bound = -(self.square + square - *bound).max(0.0).sqrt();
-            }
-        }
-        for bound in &mut bounds {
-            *bound += self.bias;
-        }
-        bounds
-    }
-}
-
-/// Up to [`BLOCK`] rows, rounded.
+/// Up to [`BLOCK`] rows, as bytes, and what their products are judged by.
 pub(super) struct Rows {
-    metric: Metric,
-    grid: Grid,
+    slack: Slack,
     width: usize,
-    /// `[BLOCK, ⌈width / 2⌉]`.
-    pairs: Vec<Pair>,
-    rows: [Row; BLOCK],
+    len: usize,
+    /// `[BLOCK, segments]`: `q + 128`.
+    segments: Vec<[[u8; QUAD]; SEGMENT]>,
+    /// 1/σ, where σ is what a product is multiplied by: `s`; for the metric `cosine`, 1/‖q‖; for `l2`, 2·s.
+    per_step: [f32; BLOCK],
+    /// The slack, for the metrics `dot` and `cosine` over σ.
+    slacks: [f32; BLOCK],
+    biases: [f32; BLOCK],
+    /// Whether there are any.
+    biased: bool,
+    /// What is left of the square of the length, for the metric `l2`.
+    squares: [f32; BLOCK],
 }
 
 impl Rows {
-    pub(super) fn new(metric: Metric, grid: Grid, width: usize) -> Self {
+    /// Rows to be judged for these points.
+    pub(super) fn new(points: &Points) -> Self {
         Self {
-            metric,
-            grid,
-            width,
-            pairs: vec![[0; 2]; BLOCK * width.div_ceil(2)],
-            rows: [Row::NONE; BLOCK],
+            slack: points.slack,
+            width: points.width,
+            len: 0,
+            segments: vec![[[SIGN; QUAD]; SEGMENT]; BLOCK * segments(points.width)],
+            per_step: [0.0; BLOCK],
+            slacks: [0.0; BLOCK],
+            biases: [0.0; BLOCK],
+            biased: false,
+            squares: [0.0; BLOCK],
         }
     }
 
-    /// Takes these rows instead, with what [`kernel::Block`](super::kernel::Block) would be given of them.
-    pub(super) fn set(&mut self, rows: &[f32], scales: Option<&[f32]>, biases: Option<&[f32]>) {
-        struct Set<'a>(
-            &'a mut Rows,
-            &'a [f32],
-            Option<&'a [f32]>,
-            Option<&'a [f32]>,
-        );
+    /// Takes these rows instead.
+    pub(super) fn set(&mut self, source: &Source<'_>, biases: Option<&[f32]>) {
+        struct Set<'a>(&'a mut Rows, &'a Source<'a>, Option<&'a [f32]>);
         impl WithSimd for Set<'_> {
             type Output = ();
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, _: S) {
-                let Self(this, rows, scales, biases) = self;
-                this.rows = [Row::NONE; BLOCK];
-                let pairs = this.pairs.chunks_exact_mut(this.width.div_ceil(2));
-                let rounded = this.rows.iter_mut().zip(pairs);
-                for (index, (row, (out, pairs))) in
-                    rows.chunks_exact(this.width).zip(rounded).enumerate()
-                {
-                    let scale = scales.map_or(1.0, |scales| scales[index]);
-                    let bias = biases.map_or(0.0, |biases| biases[index]);
-                    let pairs = pairs.as_flattened_mut();
-                    prefetch(row);
-                    *out = round_row(this.metric, this.grid, row, scale, bias, pairs);
+                let Self(rows, source, biases) = self;
+                match rows.width {
+                    64 => rows.set_rows::<64>(source, biases),
+                    128 => rows.set_rows::<128>(source, biases),
+                    _ => rows.set_rows::<ANY>(source, biases),
                 }
             }
         }
-        Arch::new().dispatch(Set(self, rows, scales, biases));
+        Arch::new().dispatch(Set(self, source, biases));
     }
 
-    /// Sets `bounds` to what the scores can be at most, row by row. Gives those rows, a bit each, for which any point's
-    /// bound reaches that point's threshold.
-    pub(super) fn bound(
-        &self,
-        points: &Points,
-        thresholds: &[f32; COLUMN],
-        bounds: &mut [[f32; COLUMN]; BLOCK],
-    ) -> u32 {
+    #[inline(always)]
+    fn set_rows<const WIDTH: usize>(&mut self, source: &Source<'_>, biases: Option<&[f32]>) {
+        let width = self.width;
+        let multiplier = Multiplier::new();
+        let places = self.segments.chunks_exact_mut(segments(width));
+        let mut places = places.map(|segments| segments.as_flattened_mut().as_flattened_mut());
+        let [mut scales, mut errors] = [[0.0; BLOCK]; 2];
+        let mut squares = [0; BLOCK];
+        match *source {
+            Source::Wide(rows) => {
+                self.len = rows.len() / width;
+                let mut whole = vec![0; width];
+                let rows = rows.chunks_exact(width).zip(&mut places);
+                let found = squares.iter_mut().zip(&mut scales);
+                for ((row, bytes), (square, scale)) in rows.zip(found) {
+                    prefetch(row);
+                    *scale = round::<WIDTH>(row, &mut whole);
+                    *square = take::<WIDTH>(multiplier, &whole, bytes);
+                }
+                errors = scales.map(|scale| self.slack.rounding * scale);
+            }
+            Source::Quantised {
+                rows,
+                scales: given,
+                errors: distances,
+            } => {
+                self.len = given.len();
+                prefetch(given);
+                prefetch(distances.unwrap_or_default());
+                let rows = rows.chunks_exact(width).zip(&mut places);
+                for ((row, bytes), square) in rows.zip(&mut squares) {
+                    prefetch(row);
+                    *square = take::<WIDTH>(multiplier, row, bytes);
+                }
+                scales[..given.len()].copy_from_slice(given);
+                if let Some(distances) = distances {
+                    errors[..distances.len()].copy_from_slice(distances);
+                }
+            }
+        }
+        self.biased = biases.is_some();
+        if let Some(biases) = biases {
+            self.biases[..biases.len()].copy_from_slice(biases);
+        }
+        // One loop for each metric, so that each is one of vectors.
+        match self.slack.metric {
+            Metric::Dot => self.weigh(Metric::Dot, &scales, &squares, &errors),
+            Metric::Cosine => self.weigh(Metric::Cosine, &scales, &squares, &errors),
+            Metric::L2 => self.weigh(Metric::L2, &scales, &squares, &errors),
+        }
+    }
+
+    /// Of rows `s·q`, with ‖q‖², within ε of what scores are defined on.
+    #[inline(always)]
+    fn weigh(
+        &mut self,
+        metric: Metric,
+        scales: &[f32; BLOCK],
+        squares: &[i32; BLOCK],
+        errors: &[f32; BLOCK],
+    ) {
+        let (least, most) = (*SOUND.start() as f32, *SOUND.end() as f32);
+        let slack = self.slack;
+        for row in 0..BLOCK {
+            let (mut scale, mut error) = (scales[row], errors[row]);
+            let mut norm = (squares[row] as f32).sqrt();
+            let mut length = scale * norm;
+            // Of a row of zeros, nothing but the bias is left of its scores: any scale is as good.
+            if (norm == 0.0) & (error == 0.0) {
+                (scale, norm, length) = (1.0, 1.0, if metric == Metric::L2 { 0.0 } else { 1.0 });
+            }
+            let mut sound = (scale >= least) & (scale <= most) & (error <= most);
+            let per_step = match metric {
+                Metric::Dot => 1.0 / scale,
+                Metric::L2 => 0.5 / scale,
+                Metric::Cosine => {
+                    error /= length;
+                    sound &= error <= LARGEST_RATIO;
+                    norm
+                }
+            };
+            let of_row = slack.per_error * error + slack.per_length * length + slack.constant;
+            let over = match metric {
+                Metric::Dot | Metric::Cosine => per_step,
+                Metric::L2 => 1.0,
+            };
+            self.per_step[row] = if sound { per_step } else { f32::NAN };
+            self.slacks[row] = of_row * over;
+            self.squares[row] = slack.kept * (length * length);
+        }
+    }
+
+    /// Which rows could reach the goal of any point, a bit each; of such a row, `lanes` then has a bit for each point.
+    pub(super) fn reaching(&self, column: &Column, goals: &Goals, lanes: &mut [u16; BLOCK]) -> u32 {
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V3::try_new() {
             return simd.vectorize(
                 #[inline(always)]
-                || self.bound_by(simd, points, thresholds, bounds),
+                || self.reaching_by(simd, column, goals, lanes),
             );
         }
         Arch::new().dispatch(
             #[inline(always)]
-            || self.bound_by(Plain, points, thresholds, bounds),
+            || self.reaching_by(Plain, column, goals, lanes),
         )
     }
 
     #[inline(always)]
-    fn bound_by<M: Multiply>(
+    fn reaching_by<M: Multiply>(
         &self,
         by: M,
-        points: &Points,
-        thresholds: &[f32; COLUMN],
-        bounds: &mut [[f32; COLUMN]; BLOCK],
+        column: &Column,
+        goals: &Goals,
+        lanes: &mut [u16; BLOCK],
     ) -> u32 {
-        let mut reaching = 0;
-        let groups = self.rows.as_chunks::<ROWS>().0.iter();
-        let pairs = self.pairs.chunks_exact(ROWS * points.pairs.len());
-        let bounds = bounds.as_chunks_mut::<ROWS>().0;
-        for (group, ((rows, pairs), bounds)) in groups.zip(pairs).zip(bounds).enumerate() {
-            let products = multiply(by, pairs, &points.pairs);
-            for (index, (row, bounds)) in rows.iter().zip(bounds).enumerate() {
-                *bounds = row.bound(self.metric, &products[index], points);
-                let mut any = false;
-                for (bound, threshold) in bounds.iter().zip(thresholds) {
-                    any |= bound >= threshold;
+        // One loop for each metric, so that each is one of vectors.
+        match column.metric {
+            Metric::L2 => self.reaching_least(by, column, lanes, |row| {
+                self.least_by_distance(row, column, goals)
+            }),
+            Metric::Dot | Metric::Cosine if self.biased => {
+                self.reaching_least(by, column, lanes, |row| {
+                    let mut least = [0.0; COLUMN];
+                    for lane in 0..COLUMN {
+                        least[lane] = (goals[lane] - self.biases[row]) * column.per_step[lane];
+                    }
+                    self.least(row, column, &least)
+                })
+            }
+            Metric::Dot | Metric::Cosine => {
+                let mut least = *goals;
+                for (least, per_step) in least.iter_mut().zip(&column.per_step) {
+                    *least *= per_step;
                 }
-                reaching |= u32::from(any) << (group * ROWS + index);
+                self.reaching_least(by, column, lanes, |row| self.least(row, column, &least))
             }
         }
-        reaching
+    }
+
+    #[inline(always)]
+    fn reaching_least<M: Multiply>(
+        &self,
+        by: M,
+        column: &Column,
+        lanes: &mut [u16; BLOCK],
+        least: impl Fn(usize) -> [f32; COLUMN],
+    ) -> u32 {
+        let mut reaching = 0;
+        let mut products = [[0; COLUMN]; ROWS];
+        let groups = self.segments.chunks_exact(ROWS * column.segments.len());
+        let groups = groups.zip(lanes.as_chunks_mut::<ROWS>().0);
+        for (group, (segments, lanes)) in groups.enumerate().take(self.len.div_ceil(ROWS)) {
+            multiply(by, segments, &column.segments, &mut products);
+            for (index, (products, lanes)) in products.iter().zip(lanes).enumerate() {
+                let row = group * ROWS + index;
+                let least = least(row);
+                let mut less = true;
+                for lane in 0..COLUMN {
+                    less &= (products[lane] as f32) < least[lane];
+                }
+                if !less {
+                    reaching |= 1 << row;
+                    *lanes = 0;
+                    for lane in 0..column.len {
+                        let less = (products[lane] as f32) < least[lane];
+                        *lanes |= u16::from(!less) << lane;
+                    }
+                }
+            }
+        }
+        match self.len {
+            BLOCK => reaching,
+            fewer => reaching & ((1 << fewer) - 1),
+        }
+    }
+
+    /// The least products of a row by which its scores could reach the goals, for the metrics `dot` and `cosine`.
+    ///
+    /// `goals`: less the bias, over τ.
+    #[inline(always)]
+    fn least(&self, row: usize, column: &Column, goals: &Goals) -> [f32; COLUMN] {
+        let mut least = [0.0; COLUMN];
+        for lane in 0..COLUMN {
+            least[lane] =
+                goals[lane] * self.per_step[row] - self.slacks[row] * column.weights[lane];
+        }
+        least
+    }
+
+    /// The same for the metric `l2`.
+    #[inline(always)]
+    fn least_by_distance(&self, row: usize, column: &Column, goals: &Goals) -> [f32; COLUMN] {
+        let mut least = [0.0; COLUMN];
+        for lane in 0..COLUMN {
+            // The greatest distance; no row is as near as a negative one.
+            let distance = (self.biases[row] - goals[lane]) + self.slacks[row];
+            let distance = if distance < 0.0 { 0.0 } else { distance };
+            let product = self.squares[row] + column.squares[lane] - distance * distance;
+            least[lane] = product * self.per_step[row] * column.per_step[lane];
+        }
+        least
     }
 }
 
+/// Rounds a row to whole numbers of a byte. Gives its scale.
 #[inline(always)]
-fn round_row(
-    metric: Metric,
-    grid: Grid,
-    row: &[f32],
-    scale: f32,
-    bias: f32,
-    pairs: &mut [i16],
-) -> Row {
-    let greatest = greatest(row);
-    let nothing = greatest == 0.0 || (scale == 0.0 && greatest.is_finite());
-    if !bias.is_finite() || !(nothing || SOUND.contains(&(scale * greatest))) {
-        return Row::constant(f32::INFINITY);
+fn round<const WIDTH: usize>(row: &[f32], whole: &mut [i8]) -> f32 {
+    /// The last digit of a f32 near it is 1, so adding it rounds, and the low bits are those of a whole number.
+    const WHOLE: f32 = 1.5 * (1 << 23) as f32;
+    let row = as_wide::<WIDTH, _>(row);
+    // As integers, magnitudes rise with their value: this vectorises.
+    let bits = row.iter().map(|number| number.abs().to_bits());
+    let greatest = f32::from_bits(bits.fold(0, u32::max));
+    // So small a scale is not sound, nor is one that is not finite.
+    let per_step = 127.0 / greatest.max(f32::MIN_POSITIVE);
+    for (whole, number) in whole.iter_mut().zip(row) {
+        *whole = (number * per_step + WHOLE).to_bits() as i8;
     }
-    if nothing {
-        return Row::constant(bias);
+    greatest / 127.0
+}
+
+/// Takes a row's numbers as bytes without sign. Gives the sum of their squares.
+#[inline(always)]
+fn take<const WIDTH: usize>(multiplier: Multiplier, row: &[i8], bytes: &mut [u8]) -> i32 {
+    let row = as_wide::<WIDTH, _>(row);
+    for (byte, &q) in bytes.iter_mut().zip(row) {
+        *byte = q.cast_unsigned() ^ SIGN;
     }
-    let step = grid.round(row, greatest, pairs);
-    let square = match metric {
-        Metric::Dot => 0.0,
-        Metric::Cosine | Metric::L2 => squares(row),
-    };
-    let step = match metric {
-        Metric::Dot => scale * step,
-        Metric::Cosine => step / square.sqrt(),
-        Metric::L2 => 2.0 * step,
-    };
-    Row {
-        step,
-        slack: grid.slack * step,
-        square: grid.lowered * square,
-        bias,
-    }
+    multiplier.square(row)
 }
 
 /// Sums of products of whole numbers.
 trait Multiply: Copy {
-    /// Pairs of [`LANES`] points.
+    /// A quad of each of [`LANES`] points.
     type Points: Copy;
-    /// A sum for each.
+    /// Two lanes of a segment for each.
     type Sums: Copy;
 
-    fn points(self, points: &[Pair; LANES]) -> Self::Points;
-    fn zero(self) -> Self::Sums;
-    /// Adds the two products of a row's pair and each point's.
-    fn add(self, sums: Self::Sums, row: Pair, points: Self::Points) -> Self::Sums;
-    fn sums(self, sums: Self::Sums) -> [i32; LANES];
+    fn points(self, points: &[[i8; QUAD]; LANES]) -> Self::Points;
+    fn start(self, starts: &[[i16; 2]; LANES]) -> Self::Sums;
+    /// Adds the products of a row's quad and each point's.
+    fn add(self, sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums;
+    /// Adds the two lanes to each total.
+    fn widen(self, totals: [i32; LANES], sums: Self::Sums) -> [i32; LANES];
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Multiply for pulp::x86::V3 {
-    type Points = pulp::i32x8;
-    type Sums = pulp::i32x8;
+    type Points = pulp::i8x32;
+    type Sums = pulp::i16x16;
 
     #[inline(always)]
-    fn points(self, points: &[Pair; LANES]) -> Self::Points {
+    fn points(self, points: &[[i8; QUAD]; LANES]) -> Self::Points {
         pulp::cast(*points)
     }
 
     #[inline(always)]
-    fn zero(self) -> Self::Sums {
-        pulp::cast([0; LANES])
+    fn start(self, starts: &[[i16; 2]; LANES]) -> Self::Sums {
+        pulp::cast(*starts)
     }
 
     #[inline(always)]
-    fn add(self, sums: Self::Sums, row: Pair, points: Self::Points) -> Self::Sums {
+    fn add(self, sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums {
         let row = self.avx._mm256_set1_epi32(pulp::cast(row));
-        let products = self.avx2._mm256_madd_epi16(row, pulp::cast(points));
-        pulp::cast(self.avx2._mm256_add_epi32(pulp::cast(sums), products))
+        let products = self.avx2._mm256_maddubs_epi16(row, pulp::cast(points));
+        pulp::cast(self.avx2._mm256_add_epi16(pulp::cast(sums), products))
     }
 
     #[inline(always)]
-    fn sums(self, sums: Self::Sums) -> [i32; LANES] {
-        pulp::cast(sums)
+    fn widen(self, totals: [i32; LANES], sums: Self::Sums) -> [i32; LANES] {
+        let ones = self.avx._mm256_set1_epi16(1);
+        let sums = self.avx2._mm256_madd_epi16(pulp::cast(sums), ones);
+        pulp::cast(self.avx2._mm256_add_epi32(pulp::cast(totals), sums))
     }
 }
 
@@ -390,59 +623,76 @@ impl Multiply for pulp::x86::V3 {
 struct Plain;
 
 impl Multiply for Plain {
-    /// First numbers, second numbers.
-    type Points = [[i16; LANES]; 2];
-    type Sums = [i32; LANES];
+    type Points = [[i8; QUAD]; LANES];
+    type Sums = [[i16; 2]; LANES];
 
     #[inline(always)]
-    fn points(self, points: &[Pair; LANES]) -> Self::Points {
-        [points.map(|pair| pair[0]), points.map(|pair| pair[1])]
+    fn points(self, points: &[[i8; QUAD]; LANES]) -> Self::Points {
+        *points
     }
 
     #[inline(always)]
-    fn zero(self) -> Self::Sums {
-        [0; LANES]
+    fn start(self, starts: &[[i16; 2]; LANES]) -> Self::Sums {
+        *starts
     }
 
     #[inline(always)]
-    fn add(self, mut sums: Self::Sums, row: Pair, points: Self::Points) -> Self::Sums {
-        for (r, points) in row.into_iter().zip(points) {
-            for lane in 0..LANES {
-                sums[lane] += i32::from(r) * i32::from(points[lane]);
+    fn add(self, mut sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums {
+        let row = row.map(i16::from);
+        for (sums, points) in sums.iter_mut().zip(points) {
+            let points = points.map(i16::from);
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                let product = |at: usize| row[at] * points[at];
+                *sum = sum.wrapping_add(product(2 * lane) + product(2 * lane + 1));
             }
         }
         sums
     }
 
     #[inline(always)]
-    fn sums(self, sums: Self::Sums) -> [i32; LANES] {
-        sums
+    fn widen(self, mut totals: [i32; LANES], sums: Self::Sums) -> [i32; LANES] {
+        for (total, [even, odd]) in totals.iter_mut().zip(sums) {
+            *total += i32::from(even) + i32::from(odd);
+        }
+        totals
     }
 }
 
-/// The products of [`ROWS`] rows and a column of points.
+/// Sets `products` to those of [`ROWS`] rows and a column of points.
 #[inline(always)]
-fn multiply<M: Multiply>(by: M, rows: &[Pair], points: &[[Pair; COLUMN]]) -> [[i32; COLUMN]; ROWS] {
+fn multiply<M: Multiply>(
+    by: M,
+    rows: &[[[u8; QUAD]; SEGMENT]],
+    points: &[Segment],
+    products: &mut [[i32; COLUMN]; ROWS],
+) {
     const VECTORS: usize = COLUMN / LANES;
     let len = points.len();
-    let rows: [&[Pair]; ROWS] = std::array::from_fn(|row| &rows[row * len..][..len]);
-    let mut sums = [[by.zero(); VECTORS]; ROWS];
-    for (at, points) in points.iter().enumerate() {
-        let (points, _) = points.as_chunks::<LANES>();
-        let points: [M::Points; VECTORS] = std::array::from_fn(|vector| by.points(&points[vector]));
+    let rows: [&[[[u8; QUAD]; SEGMENT]]; ROWS] =
+        std::array::from_fn(|row| &rows[row * len..][..len]);
+    *products = [[0; COLUMN]; ROWS];
+    for (segment, points) in points.iter().enumerate() {
+        let rows = rows.map(|row| &row[segment]);
+        let (starts, _) = points.starts.as_chunks::<LANES>();
+        let starts: [M::Sums; VECTORS] = std::array::from_fn(|vector| by.start(&starts[vector]));
+        let mut sums = [starts; ROWS];
+        for (at, points) in points.quads.iter().enumerate() {
+            let (points, _) = points.as_chunks::<LANES>();
+            let points: [M::Points; VECTORS] =
+                std::array::from_fn(|vector| by.points(&points[vector]));
+            for row in 0..ROWS {
+                for vector in 0..VECTORS {
+                    sums[row][vector] = by.add(sums[row][vector], rows[row][at], points[vector]);
+                }
+            }
+        }
         for row in 0..ROWS {
+            let (products, _) = products[row].as_chunks_mut::<LANES>();
             for vector in 0..VECTORS {
-                sums[row][vector] = by.add(sums[row][vector], rows[row][at], points[vector]);
+                products[vector] = by.widen(products[vector], sums[row][vector]);
             }
         }
     }
-    let mut products = [[0; COLUMN]; ROWS];
-    for (products, sums) in products.iter_mut().zip(sums) {
-        for (products, sums) in products.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
-            *products = by.sums(sums);
-        }
-    }
-    products
 }
 
 #[cfg(test)]
@@ -454,47 +704,96 @@ mod tests {
 
     const METRICS: [Metric; 3] = [Metric::Dot, Metric::Cosine, Metric::L2];
 
-    /// The scores of some rows for some points, as the kernel gives them, and their bounds, both by AVX2, where it is
-    /// there, and without.
-    fn scores_and_bounds(
-        metric: Metric,
-        width: usize,
-        rows: &[f32],
-        biases: &[f32],
-        points: &[f32],
-    ) -> Vec<(f32, f32)> {
-        let grid = Grid::new(width);
-        let queries: Vec<_> = points
-            .chunks(width)
-            .map(|point| Query::new(metric, point))
-            .collect();
-        let column = Points::new(grid, queries.iter().copied());
-        let mut rounded = Rows::new(metric, grid, width);
-        rounded.set(rows, None, Some(biases));
-        let thresholds = [f32::INFINITY; COLUMN];
-        let [mut bounds, mut plain] = [[[0.0; COLUMN]; BLOCK]; 2];
-        let reaching = rounded.bound(&column, &thresholds, &mut bounds);
-        let plain_reaching = rounded.bound_by(Plain, &column, &thresholds, &mut plain);
-        assert_eq!(reaching, plain_reaching);
-        let mut found = Vec::new();
-        for (lane, &query) in queries.iter().enumerate() {
-            let mut scores = vec![0.0; biases.len()];
-            Block {
-                query,
-                rows,
-                scales: None,
-                biases: Some(biases),
-                scores: &mut scores,
-            }
-            .score();
-            for (row, score) in scores.into_iter().enumerate() {
-                let bound = bounds[row][lane];
-                assert_eq!(bound.to_bits(), plain[row][lane].to_bits());
-                let out_of_range = column.threshold(lane, f32::MAX) == f32::NEG_INFINITY;
-                found.push((score, if out_of_range { f32::INFINITY } else { bound }));
+    /// Rows and points, and the scores of every row for every point, as the kernel gives them.
+    struct Judged {
+        points: Points,
+        coarse: Rows,
+        scores: Vec<Vec<f32>>,
+    }
+
+    impl Judged {
+        fn new(
+            metric: Metric,
+            width: usize,
+            table: &Table<'_>,
+            biases: &[f32],
+            points: &[f32],
+        ) -> Self {
+            let queries: Vec<_> = points
+                .chunks(width)
+                .map(|point| Query::new(metric, point))
+                .collect();
+            let points = Points::new(metric, width, queries.iter().copied());
+            let mut coarse = Rows::new(&points);
+            let source = match *table {
+                Table::Wide(rows) => Source::Wide(rows),
+                Table::Whole(rows, scales) => Source::Quantised {
+                    rows,
+                    scales,
+                    errors: None,
+                },
+            };
+            let biases = Some(biases).filter(|biases| biases.iter().any(|&bias| bias != 0.0));
+            coarse.set(&source, biases);
+            let of_query = |&query: &Query<'_>| {
+                let mut scores = vec![0.0; coarse.len];
+                match *table {
+                    Table::Wide(rows) => Block {
+                        query,
+                        rows,
+                        scales: None,
+                        biases,
+                        scores: &mut scores,
+                    }
+                    .score(),
+                    Table::Whole(rows, scales) => Block {
+                        query,
+                        rows,
+                        scales: Some(scales),
+                        biases,
+                        scores: &mut scores,
+                    }
+                    .score(),
+                }
+                scores
+            };
+            let scores = queries.iter().map(of_query).collect();
+            Self {
+                points,
+                coarse,
+                scores,
             }
         }
-        found
+
+        /// The points by which a row could score as high as it does and `more`, a bit each: by AVX2, where it is there,
+        /// and just so without. Scores that are no numbers are no goals.
+        fn reached(&self, row: usize, more: impl Fn(f32) -> f32) -> u16 {
+            let column = &self.points.columns[0];
+            let mut goals = column.goals();
+            for (lane, scores) in self.scores.iter().enumerate() {
+                if !scores[row].is_nan() {
+                    goals[lane] = column.goal(lane, more(scores[row]));
+                }
+            }
+            let [mut lanes, mut plain] = [[0; BLOCK]; 2];
+            let reaching = self.coarse.reaching(column, &goals, &mut lanes);
+            let plain_reaching = self.coarse.reaching_by(Plain, column, &goals, &mut plain);
+            assert_eq!((reaching, lanes), (plain_reaching, plain));
+            match reaching >> row & 1 {
+                1 => lanes[row],
+                _ => 0,
+            }
+        }
+
+        fn all(&self) -> u16 {
+            ((1u32 << self.scores.len()) - 1) as u16
+        }
+    }
+
+    /// Rows, as numbers or as whole numbers with their scales.
+    enum Table<'a> {
+        Wide(&'a [f32]),
+        Whole(&'a [i8], &'a [f32]),
     }
 
     /// Factors of rows and points, from those that the argument holds for to those that it does not.
@@ -517,8 +816,10 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
-        fn no_score_exceeds_its_bound(
+        fn every_row_reaches_its_score(
             (rows, points) in (1usize..70).prop_flat_map(|width| {
                 let numbers = || prop_oneof![
                     proptest::collection::vec(-1.0f32..1.0, width),
@@ -527,8 +828,8 @@ mod tests {
                 ];
                 let rows = (numbers(), factor(), prop_oneof![Just(0.0), -1.0f32..1.0, Just(1e6)]);
                 (
-                    proptest::collection::vec(rows, 1..BLOCK),
-                    proptest::collection::vec((numbers(), factor()), 1..COLUMN),
+                    proptest::collection::vec(rows, 1..8),
+                    proptest::collection::vec((numbers(), factor()), 1..5),
                 )
             }),
         ) {
@@ -545,30 +846,65 @@ mod tests {
                     rows.iter_mut().zip(points.iter().cycle()).for_each(|(row, point)| *row = *point);
                 }
                 for metric in METRICS {
-                    for (score, bound) in scores_and_bounds(metric, width, &rows, &biases, &points) {
-                        prop_assert!(score.is_nan() || score <= bound, "{metric:?}: {score} over {bound}");
+                    let judged = Judged::new(metric, width, &Table::Wide(&rows), &biases, &points);
+                    for row in 0..biases.len() {
+                        prop_assert_eq!(judged.reached(row, |score| score), judged.all(), "{:?}", metric);
                     }
                 }
             }
         }
 
         #[test]
-        fn bounds_are_close_to_scores(
+        fn every_row_of_whole_numbers_reaches_its_score(
+            (rows, points) in (1usize..140).prop_flat_map(|width| {
+                let extreme = proptest::sample::select(vec![-128i8, -127, 127]);
+                let row = prop_oneof![
+                    proptest::collection::vec(any::<i8>(), width),
+                    proptest::collection::vec(extreme, width),
+                    Just(vec![127i8; width]),
+                ];
+                let point = prop_oneof![
+                    proptest::collection::vec(-1.0f32..1.0, width),
+                    Just(vec![1.0f32; width]),
+                    proptest::collection::vec(proptest::sample::select(vec![-1.0f32, 1.0]), width),
+                ];
+                (
+                    proptest::collection::vec((row, prop_oneof![Just(0.0f32), 1e-3f32..1.0]), 1..8),
+                    proptest::collection::vec(point, 1..5),
+                )
+            }),
+        ) {
+            let width = points[0].len();
+            let scales: Vec<f32> = rows.iter().map(|row| row.1).collect();
+            let rows: Vec<i8> = rows.into_iter().flat_map(|row| row.0).collect();
+            let biases = vec![0.0; scales.len()];
+            let points = points.concat();
+            for metric in METRICS {
+                let judged = Judged::new(metric, width, &Table::Whole(&rows, &scales), &biases, &points);
+                for row in 0..biases.len() {
+                    prop_assert_eq!(judged.reached(row, |score| score), judged.all(), "{:?}", metric);
+                }
+            }
+        }
+
+        #[test]
+        fn no_row_reaches_much_more(
             (rows, points) in (2usize..200).prop_flat_map(|width| (
-                proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, width), BLOCK),
-                proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, width), COLUMN),
+                proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, width), 6),
+                proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, width), 4),
             )),
         ) {
             let width = rows[0].len();
             let (rows, points) = (rows.concat(), points.concat());
             for metric in METRICS {
-                for (score, bound) in scores_and_bounds(metric, width, &rows, &[0.0; BLOCK], &points) {
-                    let (score, bound, most) = match metric {
-                        Metric::Dot => (score, bound, 0.002 * width as f32),
-                        Metric::Cosine => (score, bound, 0.05),
-                        Metric::L2 => (-score * score, -bound * bound, 0.004 * width as f32),
+                let judged = Judged::new(metric, width, &Table::Wide(&rows), &[0.0; 6], &points);
+                for row in 0..6 {
+                    let more = |score: f32| match metric {
+                        Metric::Dot => score + 0.03 * width as f32,
+                        Metric::Cosine => score + 0.1,
+                        Metric::L2 => -(score * score - 0.06 * width as f32).max(0.0).sqrt(),
                     };
-                    prop_assert!(bound - score < most, "{metric:?}: {bound} for {score}");
+                    prop_assert_eq!(judged.reached(row, more), 0, "{:?}", metric);
                 }
             }
         }

@@ -55,7 +55,8 @@ impl IntegerPoint {
     }
 }
 
-fn length(numbers: impl Iterator<Item = f64>) -> f64 {
+/// ‖numbers‖₂.
+pub(super) fn length(numbers: impl Iterator<Item = f64>) -> f64 {
     numbers.map(|x| x * x).sum::<f64>().sqrt()
 }
 
@@ -99,6 +100,22 @@ impl Multiplier {
         }
         let square = if SQUARES { product(row, row) } else { 0 };
         [product(row, point), square]
+    }
+
+    /// ⟨row, row⟩.
+    #[inline(always)]
+    pub(super) fn square(self, row: &[i8]) -> i32 {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = self.avx2 {
+            let (rows, rest) = row.as_chunks::<16>();
+            let mut lanes = pulp::cast([0i32; 8]);
+            for &row in rows {
+                let row = avx2._mm256_cvtepi8_epi16(pulp::cast(row));
+                lanes = avx2._mm256_add_epi32(lanes, avx2._mm256_madd_epi16(row, row));
+            }
+            return pulp::cast::<_, [i32; 8]>(lanes).iter().sum::<i32>() + product(rest, rest);
+        }
+        product(row, row)
     }
 }
 

@@ -98,20 +98,28 @@ fn add_lanes(lanes: &[f32; LANES]) -> f32 {
     (four[0] + four[2]) + (four[1] + four[3])
 }
 
-/// Asks for what lies [`AHEAD`] of a row. The address need not be valid.
+/// Asks for what lies [`AHEAD`] of a row.
 #[inline(always)]
 pub(super) fn prefetch<T>(row: &[T]) {
+    prefetch_bytes(
+        row.as_ptr().cast::<u8>().wrapping_add(AHEAD),
+        size_of_val(row),
+    );
+}
+
+/// Asks for so many bytes from an address, which need not be valid.
+#[inline(always)]
+pub(super) fn prefetch_bytes(start: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(sse) = pulp::core_arch::x86::Sse::try_new() {
         const LINE: usize = 64;
         const TO_ALL_CACHES: i32 = 3;
-        let start = row.as_ptr().cast::<i8>();
-        for line in (0..size_of_val(row)).step_by(LINE) {
-            sse._mm_prefetch::<TO_ALL_CACHES>(start.wrapping_add(AHEAD + line));
+        for line in (0..bytes).step_by(LINE) {
+            sse._mm_prefetch::<TO_ALL_CACHES>(start.wrapping_add(line).cast());
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = row;
+    let _ = (start, bytes);
 }
 
 /// Sets `sums` to the sum of `term(row[i], point[i])`, by lanes.

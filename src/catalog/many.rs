@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+use parking_lot::Mutex;
+
 use super::admission::Admission;
-use super::coarse::{BLOCK, COLUMN, Grid, Points, Rows};
+use super::coarse::{BLOCK, COLUMN, Column, Goals, Points, Rows};
 use super::kernel::Query;
 use super::scan::STRETCH;
 use super::shares::{Shares, by_shares};
@@ -72,77 +74,98 @@ impl Space {
         threads: usize,
         cancel: &Cancel,
     ) -> Result<Vec<TopK>> {
-        let grid = Grid::new(self.width());
-        let columns: Vec<Points> = users
-            .chunks(COLUMN)
-            .map(|users| Points::new(grid, users.iter().map(|(query, _)| *query)))
-            .collect();
+        let queries = users.iter().map(|(query, _)| *query);
+        let points = Points::new(self.metric(), self.width(), queries);
+        let best: Vec<Mutex<TopK>> = users
+            .iter()
+            .map(|_| Ok(Mutex::new(TopK::new(count, self.len() as usize)?)))
+            .collect::<Result<_>>()?;
         let products = self.width() * users.len();
-        let shares = by_shares(self.len() as usize, products, threads, |shares| {
-            self.nearest_of_shares(shares, users, grid, &columns, count, cancel)
+        by_shares(self.len() as usize, products, threads, |shares| {
+            self.nearest_of_shares(shares, users, &points, &best, cancel)
         })?;
-        let merge = |mut best: Vec<TopK>, share: Vec<TopK>| {
-            for (best, share) in best.iter_mut().zip(share) {
-                best.merge(share);
-            }
-            best
-        };
-        Ok(shares.into_iter().reduce(merge).unwrap_or_default())
+        Ok(best.into_iter().map(Mutex::into_inner).collect())
     }
 
-    /// The best of some shares of the rows, for each user.
+    /// Adds the best of some shares of the rows to the best of each user. Threads add to the same, so that what one has
+    /// found rules rows out for all.
     fn nearest_of_shares(
         &self,
         shares: Shares<'_>,
         users: &[User<'_>],
-        grid: Grid,
-        columns: &[Points],
-        count: usize,
+        points: &Points,
+        best: &[Mutex<TopK>],
         cancel: &Cancel,
-    ) -> Result<Vec<TopK>> {
-        let mut best: Vec<TopK> = users
-            .iter()
-            .map(|_| TopK::new(count, self.len() as usize))
-            .collect::<Result<_>>()?;
-        let mut thresholds: Vec<[f32; COLUMN]> = columns.iter().map(Points::thresholds).collect();
+    ) -> Result<()> {
+        let mut goals: Vec<Goals> = points.columns.iter().map(Column::goals).collect();
         let mut room = vec![0.0; BLOCK * self.width()];
-        let mut rounded = Rows::new(self.metric(), grid, self.width());
-        let mut bounds = [[0.0; COLUMN]; BLOCK];
+        let mut coarse = Rows::new(points);
+        let mut lanes = [0; BLOCK];
+        // What could enter: a user and an item. It is scored a block later, when its row has come from memory.
+        let (mut found, mut waiting) = (Vec::new(), Vec::new());
         for rows in shares.blocks(BLOCK) {
             if rows.start % STRETCH == 0 {
                 cancel.check()?;
+                for (user, best) in best.iter().enumerate() {
+                    raise(&mut goals, points, user, &best.lock());
+                }
             }
             let start = rows.start;
-            let (wide, scales) = self.wide_rows(rows.clone(), &mut room)?;
-            rounded.set(wide, scales, self.biases(rows)?);
-            let groups = users.chunks(COLUMN).zip(best.chunks_mut(COLUMN));
-            for ((points, thresholds), (users, best)) in
-                columns.iter().zip(&mut thresholds).zip(groups)
-            {
-                let mut reaching = rounded.bound(points, thresholds, &mut bounds);
-                while reaching != 0 {
-                    let row = reaching.trailing_zeros() as usize;
-                    reaching &= reaching - 1;
+            let source = self.coarse_rows(rows.clone(), &mut room)?;
+            coarse.set(&source, self.biases(rows)?);
+            for (index, (column, goals)) in points.columns.iter().zip(&goals).enumerate() {
+                for row in ones(coarse.reaching(column, goals, &mut lanes)) {
                     // Items are numbered in u32: there are no more rows than that.
                     let item = (start + row) as u32;
-                    for (lane, ((query, admission), best)) in
-                        users.iter().zip(&mut *best).enumerate()
-                    {
-                        if bounds[row][lane] < thresholds[lane] {
-                            continue;
-                        }
-                        let score = self.score_item(*query, item)?;
-                        let scored = Scored { item, score };
-                        if best.takes(scored) && admission.admits(item) {
-                            best.push(scored);
-                            thresholds[lane] = points.threshold(lane, best.threshold());
-                        }
+                    self.prefetch_row(item);
+                    for lane in ones(lanes[row].into()) {
+                        found.push((index * COLUMN + lane, item));
                     }
                 }
             }
+            self.take(&waiting, users, points, best, &mut goals)?;
+            waiting.clear();
+            std::mem::swap(&mut found, &mut waiting);
         }
-        Ok(best)
+        self.take(&waiting, users, points, best, &mut goals)
     }
+
+    /// Scores items for users, puts those that are good enough among their best, and raises their goals.
+    fn take(
+        &self,
+        waiting: &[(usize, u32)],
+        users: &[User<'_>],
+        points: &Points,
+        best: &[Mutex<TopK>],
+        goals: &mut [Goals],
+    ) -> Result<()> {
+        for &(user, item) in waiting {
+            let (query, admission) = &users[user];
+            let score = self.score_item(*query, item)?;
+            let scored = Scored { item, score };
+            let mut best = best[user].lock();
+            if best.takes(scored) && admission.admits(item) {
+                best.push(scored);
+                raise(goals, points, user, &best);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sets a user's goal to what the best so far have left of it.
+fn raise(goals: &mut [Goals], points: &Points, user: usize, best: &TopK) {
+    let (column, lane) = (user / COLUMN, user % COLUMN);
+    goals[column][lane] = points.columns[column].goal(lane, best.threshold());
+}
+
+/// The places of the ones among bits.
+fn ones(mut bits: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros();
+        bits &= bits.wrapping_sub(1);
+        (place < u32::BITS).then_some(place as usize)
+    })
 }
 
 /// A query, and which items may rank for it.

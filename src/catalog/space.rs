@@ -15,8 +15,9 @@ use safetensors::tensor::Dtype;
 
 use super::bound::{self, Bound};
 use super::cluster::TensorBytes;
+use super::coarse::Source;
 use super::index::Index;
-use super::kernel::{Block, Query, Stored};
+use super::kernel::{Block, Query, Stored, prefetch_bytes};
 use crate::bundle::{Array, Metric, RowType, SpaceEntry, Tensors};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -403,33 +404,46 @@ impl Space {
             .transpose()
     }
 
-    /// The rows `range` as f32, in place or in `room`, and the scales that are still to be applied: the kernel takes
-    /// those of i8 rows after it has summed, except for [`Metric::L2`].
+    /// What tells rows of `range` apart at a glance: their whole numbers if they have such, else themselves, in place
+    /// or in `room`.
     ///
     /// `room`: at least `[range, width]`.
-    pub(super) fn wide_rows<'a>(
+    pub(super) fn coarse_rows<'a>(
         &'a self,
         range: Range<usize>,
         room: &'a mut [f32],
-    ) -> Result<(&'a [f32], Option<&'a [f32]>)> {
-        let room = &mut room[..range.len() * self.width];
-        match &self.rows {
-            Rows::F32(rows) => return Ok((self.block(rows, range)?, None)),
-            Rows::F16(rows) => widen(self.block(rows, range)?, 1.0, room),
-            Rows::I8(Quantised { rows, scale, .. }) => {
-                let scales = self.entries("scale", scale, range.clone())?;
-                let rows = self.block(rows, range)?;
-                if self.metric != Metric::L2 {
-                    widen(rows, 1.0, room);
-                    return Ok((room, Some(scales)));
-                }
-                let out = room.chunks_exact_mut(self.width);
-                for ((row, &scale), out) in rows.chunks_exact(self.width).zip(scales).zip(out) {
-                    widen(row, scale, out);
-                }
+    ) -> Result<Source<'a>> {
+        let quantised = |of: &'a Quantised, errors: Option<&'a Array<f32>>| -> Result<_> {
+            let errors = errors.map(|errors| self.entries("error", errors, range.clone()));
+            Ok(Source::Quantised {
+                rows: self.block(&of.rows, range.clone())?,
+                scales: self.entries("scale", &of.scale, range.clone())?,
+                errors: errors.transpose()?,
+            })
+        };
+        match (&self.twins, &self.rows) {
+            (Some(twins), _) => quantised(twins, Some(&twins.error)),
+            (None, Rows::I8(rows)) => quantised(rows, None),
+            (None, Rows::F32(rows)) => Ok(Source::Wide(self.block(rows, range)?)),
+            (None, Rows::F16(rows)) => {
+                let room = &mut room[..range.len() * self.width];
+                widen(self.block(rows, range)?, 1.0, room);
+                Ok(Source::Wide(room))
             }
         }
-        Ok((room, None))
+    }
+
+    /// Asks memory for the row that an item's scores are defined on.
+    pub(super) fn prefetch_row(&self, item: u32) {
+        fn ask<T>(rows: &[T], item: u32, width: usize) {
+            let start = rows.as_ptr().wrapping_add(item as usize * width);
+            prefetch_bytes(start.cast(), width * size_of::<T>());
+        }
+        match &self.rows {
+            Rows::F32(rows) => ask(rows, item, self.width),
+            Rows::F16(rows) => ask(rows, item, self.width),
+            Rows::I8(quantised) => ask(&quantised.rows, item, self.width),
+        }
     }
 
     /// Scores the rows `range`, cold ones too, into `scores` of the same length.
