@@ -1,6 +1,6 @@
 //! The scan over a catalog against other ways to score its rows, and against the memory they are read from.
 //!
-//! `cargo bench --bench scan`. One query by dot product, one thread and two, on 1M x 64 and 100k x 256 rows in f32, f16
+//! `cargo bench --bench scan`, or `cargo xtask scan`, which writes `docs/scan.md` from it. One query by dot product, one thread and two, on 1M x 64 and 100k x 256 rows in f32, f16
 //! and i8, mapped from a file. In turns, 15 times each:
 //!
 //! - `read`: a plain sum of the bytes as u64, four vectors at once: what this machine reads at most;
@@ -10,7 +10,8 @@
 //! - `oneiro`: `Recommender::similar` with 100 results, everything included: scores, top-k, filter; `exact` is i8 rows
 //!   beside f32 ones.
 //!
-//! Bytes are those of the rows, for `oneiro` with the scales and errors that it reads too; ms are medians.
+//! Beside the medians stands the speed of reading the rows, for `oneiro` with the scales and errors that it reads too, as
+//! a share of `read`'s.
 
 #![allow(unsafe_code, reason = "maps a file")]
 
@@ -31,11 +32,13 @@ use simsimd::SpatialSimilarity;
 type Anything<T> = Result<T, Box<dyn std::error::Error>>;
 
 const SIZES: [(usize, usize); 2] = [(1_000_000, 64), (100_000, 256)];
+const WAYS: [&str; 5] = ["read", "plain", "pulp", "simsimd", "oneiro"];
 const TURNS: usize = 15;
 
 fn main() -> Anything<()> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scan");
-    println!("rows        type   threads  way         ms    GB/s  of read");
+    println!("| rows | type | threads | {} |", WAYS.join(" | "));
+    println!("|---|---|---|{}", "---|".repeat(WAYS.len()));
     for (items, width) in SIZES {
         let rows = made_up_rows(items * width);
         for dtype in ["f32", "f16", "i8", "exact"] {
@@ -151,25 +154,33 @@ impl Table {
                 times.push(started.elapsed().as_secs_f64());
             }
         }
+        let dtype = if self.dtype == "exact" {
+            "i8, exact"
+        } else {
+            self.dtype
+        };
+        print!("| {} x {} | {dtype} | {threads} |", self.items, self.width);
         let mut read = None;
-        for ((name, _), times) in ways.iter().zip(&mut times) {
-            times.sort_by(f64::total_cmp);
-            let time = times[TURNS / 2];
-            let bytes = match *name {
+        for name in WAYS {
+            let Some(way) = ways.iter().position(|(way, _)| *way == name) else {
+                print!(" |");
+                continue;
+            };
+            times[way].sort_by(f64::total_cmp);
+            let time = times[way][TURNS / 2];
+            let bytes = match name {
                 "read" => self.map.len(),
                 "oneiro" => (row_bytes + beside) * self.items,
                 _ => row_bytes * self.items,
             };
             let speed = bytes as f64 / time / 1e9;
-            let share = 100.0 * speed / *read.get_or_insert(speed);
-            println!(
-                "{:>7} x {:<3} {:<6} {threads}        {name:<8} {:>6.1} {speed:>7.1} {share:>6.0} %",
-                self.items,
-                self.width,
-                self.dtype,
-                time * 1e3
-            );
+            match read {
+                None => print!(" {speed:.1} GB/s |"),
+                Some(read) => print!(" {:.1} ms, {:.0} % |", time * 1e3, 100.0 * speed / read),
+            }
+            read = read.or(Some(speed));
         }
+        println!();
         Ok(())
     }
 

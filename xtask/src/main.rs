@@ -1,6 +1,7 @@
 //! `cargo xtask`: set-up, demo and tests, each one command on a fresh machine.
 #![forbid(unsafe_code)]
 
+mod about;
 mod artifact;
 mod demo;
 mod digest;
@@ -13,6 +14,7 @@ mod python;
 mod python_env;
 mod race;
 mod report;
+mod scan;
 mod setup;
 mod suites;
 mod terminal;
@@ -43,6 +45,7 @@ usage: cargo xtask COMMAND
       --built               build nothing: the players are there
       --check               fail if a bound is missed
       --quick               a few calls on a small catalog; writes nothing
+  scan                      compare ways to score rows (`cargo bench --bench scan`); writes docs/scan.md
   setup                     install the tools and the Python environment that `test --all` needs
 ";
 
@@ -67,6 +70,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
         "onnxruntime" => done(rest, onnxruntime::fetch),
         "picture" => done(rest, picture::run),
         "race" => race::run(&Workspace::find()?, &race::Options::parse(rest)?),
+        "scan" => done(rest, scan::run),
         "setup" => done(rest, setup::run),
         "help" | "-h" | "--help" => {
             terminal::print(USAGE);

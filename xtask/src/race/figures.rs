@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use crate::about;
 use crate::error::{Result, While};
-use crate::process;
 use crate::workspace::Workspace;
 
 /// One player's times in one part.
@@ -47,7 +47,7 @@ impl Figure {
             runs: times.len(),
             median: at(0.5),
             p90: at(0.9),
-            date: said("date", &["-u", "+%F"]),
+            date: about::said("date", &["-u", "+%F"]),
         }
     }
 
@@ -132,30 +132,12 @@ impl Figures {
 
     /// Notes the machine and the versions.
     pub fn describe(&mut self, workspace: &Workspace) {
-        let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = processor
-            .lines()
-            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-            .map_or("unknown", |(_, model)| model);
-        let vectors = ["avx512f", "avx2", "asimd"]
-            .into_iter()
-            .find(|name| processor.split_whitespace().any(|flag| flag == *name))
-            .unwrap_or("none known");
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let commit = process::answer(
-            workspace
-                .command("git")
-                .args(["describe", "--always", "--dirty"]),
-        );
         let about = [
-            (
-                "machine",
-                format!("{model}, {processors} processors, vectors: {vectors}"),
-            ),
-            ("system", said("uname", &["-sr"])),
-            ("oneiro", commit.unwrap_or_default().trim().to_owned()),
-            ("Rust", said("rustc", &["--version"])),
-            ("C", said("cc", &["--version"])),
+            ("machine", about::machine()),
+            ("system", about::said("uname", &["-sr"])),
+            ("oneiro", about::commit(workspace)),
+            ("Rust", about::said("rustc", &["--version"])),
+            ("C", about::said("cc", &["--version"])),
             ("packages", packages(workspace)),
         ];
         for (name, value) in about {
@@ -309,12 +291,6 @@ fn path(workspace: &Workspace) -> PathBuf {
 }
 
 /// The first line that a program says.
-fn said(program: &str, arguments: &[&str]) -> String {
-    let said =
-        process::answer(std::process::Command::new(program).args(arguments)).unwrap_or_default();
-    said.lines().next().unwrap_or("unknown").to_owned()
-}
-
 /// The Python packages of the race, as its requirements name them.
 fn packages(workspace: &Workspace) -> String {
     let requirements =

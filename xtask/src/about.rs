@@ -1,0 +1,35 @@
+//! What figures are of: the machine, the system and the versions.
+
+use std::fs;
+use std::process::Command;
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The processor, how many, and their widest vectors.
+pub fn machine() -> String {
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processor
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown", |(_, model)| model);
+    let vectors = ["avx512f", "avx2", "asimd"]
+        .into_iter()
+        .find(|name| processor.split_whitespace().any(|flag| flag == *name))
+        .unwrap_or("none known");
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{model}, {processors} processors, vectors: {vectors}")
+}
+
+/// The commit that is checked out.
+pub fn commit(workspace: &Workspace) -> String {
+    let mut describe = workspace.command("git");
+    let commit = process::answer(describe.args(["describe", "--always", "--dirty"]));
+    commit.unwrap_or_default().trim().to_owned()
+}
+
+/// The first line that a program says.
+pub fn said(program: &str, arguments: &[&str]) -> String {
+    let said = process::answer(Command::new(program).args(arguments)).unwrap_or_default();
+    said.lines().next().unwrap_or("unknown").to_owned()
+}
