@@ -54,3 +54,23 @@ def test_evaluate_does_not_depend_on_the_batch():
     rows = Rows([generator.permutation(12)[:3] for _ in range(25)], generator.integers(0, 12, 25))
     score = lambda histories: table[[history[-1] for history in histories]]  # noqa: E731
     assert evaluate(score, rows, batch=4).tolist() == evaluate(score, rows, batch=25).tolist()
+
+
+def test_draws_are_averaged_by_row():
+    class Chance:
+        """Puts the target first or last, as the seed of the row and the number of the draw say."""
+
+        draws = 3
+
+        def __call__(self, histories, seeds):
+            scores = np.zeros((3, len(histories), 5))
+            for draw in range(3):
+                scores[draw, :, 4] = np.where((seeds + draw) % 2, 1, -1)
+            return scores
+
+    rows = Rows([np.array([0] * length) for length in (3, 1, 2)], np.array([4, 4, 4]))
+    found = evaluate(Chance(), rows, "allow")
+    assert found.tolist() == [[5, 1, 5], [1, 5, 1], [5, 1, 5]]
+    shown = figures(found, (1,))["HR@1"]
+    values = np.array([1, 2, 1]) / 3
+    assert shown.mean == pytest.approx(values.mean()) and shown.error == pytest.approx(values.std(ddof=1) / math.sqrt(3))

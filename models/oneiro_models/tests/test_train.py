@@ -9,13 +9,14 @@ import torch
 
 from oneiro_models import Problem
 from oneiro_models.__main__ import main
+from oneiro_models.batches import Draws, Windows
 from oneiro_models.bundle import Bundle, Catalog
 from oneiro_models.data import read
 from oneiro_models.export import export
 from oneiro_models.inference import BundleScorer
 from oneiro_models.metrics import evaluate, figures
 from oneiro_models.options import Options
-from oneiro_models.train import Scorer, Sequences, Training, load_run, loss_of, never_ranked
+from oneiro_models.train import Scorer, Training, load_run, never_ranked
 
 FEW = dict(window=6, width=16, dropout=0.1, learning_rate=0.01, epochs=4, patience=4, batch=16)
 
@@ -78,7 +79,7 @@ def test_the_loss_is_the_full_softmax_over_what_may_rank(circle, tmp_path):
     data = read(circle)
     options = Options(**FEW)
     network = Training(data, tmp_path, options, "cpu").network.eval()
-    batch = Sequences(data, options).collate([(np.array([3, 5, 8]), np.array([1.0, 1.0, 3.0]))])
+    batch = Windows(data, options).collate([(np.array([3, 5, 8]), np.array([1.0, 1.0, 3.0]))])
     cold = torch.zeros(12, dtype=torch.bool)
     cold[11] = True
     scores = network.scores(network.states(batch.histories, batch.lengths))[0].detach().numpy().astype(float)
@@ -86,12 +87,12 @@ def test_the_loss_is_the_full_softmax_over_what_may_rank(circle, tmp_path):
     for place, (target, gone) in enumerate([(5, {3, 11}), (8, {3, 5, 11})]):
         rivals = [scores[place, item] for item in range(12) if item not in gone]
         terms.append(np.log(np.exp(rivals).sum()) - scores[place, target])
-    assert loss_of(network, batch, options, cold).item() == pytest.approx((terms[0] + 3 * terms[1]) / 4, rel=1e-5)
+    assert network.loss(batch, cold, options.seen).item() == pytest.approx((terms[0] + 3 * terms[1]) / 4, rel=1e-5)
 
 
 def test_every_target_comes_once_an_epoch(circle):
     data = read(circle)
-    sequences = Sequences(data, Options(**FEW))
+    sequences = Windows(data, Options(**FEW))
     for epoch in range(3):
         batches = list(sequences.epoch(np.random.default_rng(epoch)))
         targets = torch.cat([batch.targets[batch.targets < data.items] for batch in batches])
@@ -100,10 +101,32 @@ def test_every_target_comes_once_an_epoch(circle):
         assert all(batch.histories.shape[1] <= 6 for batch in batches)
 
 
+def test_draws_are_events_after_what_came_before_them(circle):
+    data = read(circle)
+    draws = Draws(data, Options(**FEW))
+    batches = list(draws.epoch(np.random.default_rng(0)))
+    assert len(batches) == len(data.train) // 16 and all(len(batch.targets) == 16 for batch in batches)
+    rows = [row for batch in batches for row in zip(batch.histories.tolist(), batch.lengths.tolist(), batch.targets.tolist())]
+    for history, length, target in rows:
+        assert set(history[length:]) <= {data.items} and length <= 6
+        if length:
+            assert target == (history[length - 1] + 1) % 12
+    assert {length for _, length, _ in rows} == set(range(7))
+    with pytest.raises(Problem, match="do not fill one batch of 100000"):
+        Draws(data, Options(**FEW | {"batch": 100_000}))
+
+
+def test_epochs_may_be_passed_over_in_validation(circle, tmp_path):
+    training = Training(read(circle), tmp_path, Options(**FEW | {"epochs": 5, "validate_every": 2}), "cpu")
+    training.run()
+    assert ["HR@10" in epoch for epoch in training.history] == [False, True, False, True, True]
+    assert "HR@10" in training.history[training.best()]
+
+
 def test_weights_halve_with_age(circle):
     data = read(circle)
     half_life = 100 / 86400
-    sequences = Sequences(data, Options(**FEW | {"half_life": half_life})).sequences
+    sequences = Windows(data, Options(**FEW | {"half_life": half_life})).sequences
     times = [data.train.times[sequence] for sequence in data.train.sequences() if len(sequence) > 1]
     (_, weights), when = sequences[0], times[0]
     assert weights[1] / weights[2] == pytest.approx(0.5 ** ((when[2] - when[1]) / 100))

@@ -29,6 +29,7 @@ HELP = {
     "batch": "windows a step",
     "epochs": "at most so many",
     "patience": "stop after so many epochs without a better validation HR@10",
+    "validate_every": "epochs from one validation to the next",
     "seed": "the same seed and versions give the same network on one machine",
 }
 

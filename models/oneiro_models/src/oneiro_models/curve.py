@@ -15,7 +15,7 @@ def draw(history: list[dict], best: int, out: Path) -> None:
     left.plot(epochs, [epoch["loss"] for epoch in history])
     left.set(title="Training loss", xlabel="epoch")
     for name in ("HR@10", "NDCG@10"):
-        right.plot(epochs, [epoch[name] for epoch in history], label=name)
+        right.plot(*zip(*((place, epoch[name]) for place, epoch in enumerate(history, 1) if name in epoch)), label=name)
     right.set(title="Validation", xlabel="epoch", ylim=(0, None))
     right.axvline(best + 1, color="grey", linestyle=":", label=f"kept: epoch {best + 1}")
     right.legend(loc="lower right")

@@ -46,22 +46,30 @@ def evaluate(
     batch: int = 512,
     name: str | None = None,
 ) -> np.ndarray:
-    """The rank of every row's target by `score`: histories → scores [B, N]; a progress bar under `name`."""
-    result = np.zeros(len(rows), int)
+    """The rank of every row's target by `score`: histories → scores [B, N]; a progress bar under `name`.
+
+    [D, n] instead of [n] where `score` has so many `draws`: it is then given a seed for each history, the row's number,
+    and returns scores [D, B, N].
+    """
+    draws = getattr(score, "draws", None)
+    result = np.zeros((draws or 1, len(rows)), int)
     order = np.argsort([len(history) for history in rows.histories], kind="stable")
     for start in tqdm(range(0, len(rows), batch), desc=name, disable=name is None, leave=False):
         part = order[start : start + batch]
         histories = [rows.histories[row] for row in part]
         left_out = histories if seen == "exclude" else [[]] * len(histories)
-        result[part] = ranks(score(histories), left_out, rows.targets[part])
-    return result
+        answers = score(histories, part) if draws else score(histories)[None]
+        for draw, scores in enumerate(answers):
+            result[draw, part] = ranks(scores, left_out, rows.targets[part])
+    return result if draws else result[0]
 
 
 def figures(ranks: np.ndarray, cutoffs: tuple[int, ...] = CUTOFFS) -> dict[str, Figure]:
-    """`HR@K` and `NDCG@K` for each cutoff."""
+    """`HR@K` and `NDCG@K` for each cutoff; of ranks [D, n] a row's figure is its mean over the draws."""
+    ranks = np.atleast_2d(ranks)
     hits = {f"HR@{k}": (ranks <= k).astype(float) for k in cutoffs}
     gains = {f"NDCG@{k}": np.where(ranks <= k, 1 / np.log2(ranks + 1), 0) for k in cutoffs}
-    return {name: _figure(values) for name, values in (hits | gains).items()}
+    return {name: _figure(values.mean(0)) for name, values in (hits | gains).items()}
 
 
 def _figure(values: np.ndarray) -> Figure:

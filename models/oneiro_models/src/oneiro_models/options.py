@@ -33,6 +33,7 @@ class Options:
     batch: int = 64
     epochs: int = 50
     patience: int = 5
+    validate_every: int = 1
     seed: int = 1
 
     @classmethod

@@ -1,109 +1,33 @@
-"""Trains a network with the full softmax: every item competes for every next event of the training data.
+"""Trains a network by the loss it states (`networks/network.py`), on the batches it asks for (`batches.py`).
 
-Unless `seen` is `allow`, items that a person already had take no part in the softmax, as they take none in the ranking.
-An event's weight halves every `half_life` days before the end of training, since tastes drift; it is scaled to a mean of 1.
-Data without times weigh all events alike.
 Validation events choose the epoch that is kept, nothing else is learned from them.
 """
 
 import json
-from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from . import Problem
+from .batches import Draws, Windows
 from .data import Dataset
-from .loss import full_softmax
 from .metrics import evaluate, figures
 from .networks import NETWORKS, Network, Shape, SummedRows, state_with_sums
 from .options import Options
-
-DAY = 86400.0
-SLIDING = 5
-"""Networks whose window slides are trained on pieces so many windows long: short pieces would only show them beginnings."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Histories i64 [B, L] with their lengths; at each place the item that came next (N: none) and its weight."""
-
-    histories: Tensor
-    lengths: Tensor
-    targets: Tensor
-    weights: Tensor
-
-
-class Sequences:
-    """The training events as windows of at most L histories and targets, cut anew for each epoch."""
-
-    def __init__(self, data: Dataset, options: Options):
-        events, self.items = data.train, data.items
-        weights = np.ones(len(events))
-        if options.half_life and events.times is not None:
-            weights = 0.5 ** ((events.times[-1] - events.times) / DAY / options.half_life)
-        sequences = [sequence for sequence in events.sequences() if len(sequence) > 1]
-        if not sequences:
-            raise Problem("no user has two training events: there is nothing to learn from")
-        mean = np.concatenate([weights[sequence[1:]] for sequence in sequences]).mean()
-        self.sequences = [(events.items[sequence], weights[sequence] / mean) for sequence in sequences]
-        self.window, self.batch = options.window, options.batch
-        if NETWORKS[options.network].slides:
-            self.window *= SLIDING
-
-    def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
-        """Every target once, in batches of windows of similar length."""
-        windows = []
-        for items, weights in self.sequences:
-            first = 0 if len(items) <= self.window + 1 else int(generator.integers(1, self.window + 1)) - self.window
-            for start in range(first, len(items) - 1, self.window):
-                part = slice(max(start, 0), start + self.window + 1)
-                windows.append((items[part], weights[part]))
-        order = generator.permutation(len(windows))
-        pools = [order[start : start + 16 * self.batch] for start in range(0, len(order), 16 * self.batch)]
-        pools = [sorted(pool, key=lambda window: len(windows[window][0])) for pool in pools]
-        batches = [pool[start : start + self.batch] for pool in pools for start in range(0, len(pool), self.batch)]
-        for index in generator.permutation(len(batches)):
-            yield self.collate([windows[window] for window in batches[index]])
-
-    def collate(self, windows: list) -> Batch:
-        longest = max(len(items) for items, _ in windows) - 1
-        histories = torch.full((len(windows), longest), self.items)
-        targets, weights = histories.clone(), torch.zeros(histories.shape)
-        for row, (items, weight) in enumerate(windows):
-            places = len(items) - 1
-            histories[row, :places] = torch.as_tensor(items[:-1])
-            targets[row, :places] = torch.as_tensor(items[1:])
-            weights[row, :places] = torch.as_tensor(weight[1:])
-        return Batch(histories, (histories < self.items).sum(1), targets, weights)
-
-
-def loss_of(network: Network, batch: Batch, options: Options, cold: Tensor) -> Tensor:
-    """The weighted mean of the full-softmax cross-entropy."""
-    items = network.shape.items
-    rows, places = torch.nonzero(batch.targets < items, as_tuple=True)
-    states = network.states(batch.histories, batch.lengths)[rows, places]
-    targets, weights = batch.targets[rows, places], batch.weights[rows, places]
-    had = None
-    if options.seen == "exclude":
-        histories = batch.histories[rows]
-        past = torch.arange(histories.shape[1], device=rows.device) <= places[:, None]
-        had = histories.where(past, histories[:, :1])
-    return full_softmax(states, network.scored, network.bias, targets, weights, cold, had)
 
 
 class Scorer:
     """Scores by a network, as the oneiro library does: cold items are passed over and never rank."""
 
     def __init__(self, network: Network, cold: np.ndarray):
-        self.network, self.cold = network.eval(), cold
+        self.network, self.cold, self.draws = network.eval(), cold, network.draws
 
-    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+    def __call__(self, histories: list[np.ndarray], seeds: np.ndarray | None = None) -> np.ndarray:
+        """[B, N], or [D, B, N] where chance plays a part: one for each of D draws, by the seed of each history."""
         shape, device = self.network.shape, self.network.items.weight.device
         windows = [history[~self.cold[history]][-shape.window :] for history in histories]
         lengths = torch.tensor([len(window) for window in windows])
@@ -111,8 +35,8 @@ class Scorer:
         for row, window in enumerate(windows):
             padded[row, : len(window)] = torch.as_tensor(window.astype(np.int64))
         with torch.inference_mode():
-            scores = self.network.scores(self.network(padded.to(device), lengths.to(device)))
-            scores[:, self.cold] = -torch.inf
+            scores = self.network.answers(padded.to(device), lengths.to(device), seeds)
+            scores[..., self.cold] = -torch.inf
         return scores.cpu().numpy()
 
 
@@ -132,7 +56,8 @@ class Training:
         self.averaged = deepcopy(self.network) if options.average else self.network
         self.steps = 0
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate)
-        self.sequences = Sequences(data, options)
+        kind = type(self.network)
+        self.batches = Draws(data, options) if kind.draws_rows else Windows(data, options, kind.slides)
         self.rows, self.absent, self.cold = data.validation_rows(), data.cold(), never_ranked(data, options)
         self.history: list[dict] = []
 
@@ -145,7 +70,7 @@ class Training:
         (self.folder / "options.json").write_text(json.dumps(about, indent=2) + "\n")
         progress = tqdm(total=self.options.epochs, initial=len(self.history), unit="epoch", desc="train")
         while len(self.history) < self.options.epochs and not self.stalled():
-            self.history.append(self.epoch())
+            self.history.append(self.epoch() | self.judged())
             if self.best() == len(self.history) - 1:
                 self.save("best.pt")
             self.save("last.pt")
@@ -156,19 +81,25 @@ class Training:
     def epoch(self) -> dict:
         generator = np.random.default_rng([self.options.seed, len(self.history)])
         torch.manual_seed(self.options.seed * 100_003 + len(self.history))
-        absent = torch.as_tensor(self.absent, device=self.device)
+        cold = torch.as_tensor(self.absent, device=self.device)
         self.network.train()
         losses = []
-        for batch in self.sequences.epoch(generator):
-            batch = Batch(*(getattr(batch, field.name).to(self.device) for field in fields(batch)))
-            loss = loss_of(self.network, batch, self.options, absent)
+        for batch in self.batches.epoch(generator):
+            loss = self.network.loss(batch.to(self.device), cold, self.options.seen)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             self.average()
             losses.append(loss.item())
+        return {"loss": float(np.mean(losses))}
+
+    def judged(self) -> dict:
+        """The figures of the epoch just trained; none in an epoch that is passed over."""
+        epoch = len(self.history) + 1
+        if epoch % self.options.validate_every and epoch < self.options.epochs:
+            return {}
         found = figures(evaluate(Scorer(self.averaged, self.cold), self.rows, self.options.seen), (10,))
-        return {"loss": float(np.mean(losses)), **{name: figure.mean for name, figure in found.items()}}
+        return {name: figure.mean for name, figure in found.items()}
 
     @torch.no_grad()
     def average(self) -> None:
@@ -180,8 +111,8 @@ class Training:
                 kept.lerp_(weight, 1 - decay)
 
     def best(self) -> int:
-        """The epoch with the highest validation HR@10, the earlier of two."""
-        return max(range(len(self.history)), key=lambda epoch: (self.history[epoch]["HR@10"], -epoch))
+        """The epoch with the highest validation HR@10, the earlier of two; one passed over only while there is no other."""
+        return max(range(len(self.history)), key=lambda epoch: (self.history[epoch].get("HR@10", -1.0), -epoch))
 
     def stalled(self) -> bool:
         return bool(self.history) and len(self.history) - 1 - self.best() >= self.options.patience
@@ -212,7 +143,7 @@ def kept_epoch(folder: Path, data: Dataset) -> int:
 def built(options: Options, items: int) -> Network:
     """The untrained network that the options describe."""
     shape = Shape(items, options.width, options.window, options.blocks, options.head == "separate")
-    return NETWORKS[options.network](shape, options.dropout)
+    return NETWORKS[options.network].chosen(shape, options)
 
 
 def add_attributes(network: Network, data: Dataset, scale: float) -> None:

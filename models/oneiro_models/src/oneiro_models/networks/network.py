@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from ..batches import Batch
+from ..loss import full_softmax
+from ..options import Options
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,22 @@ class Network(nn.Module):
 
     A network defines `states` and says of itself:
     `empty` (the row that stands for padding and for an empty history), `fixed` (its graph sees the padding).
+    One that learns otherwise than by the full softmax defines `loss`, one that answers otherwise than by its state's
+    scores `answers`.
     """
 
     fixed = False
     slides = False
     """Whether `states` takes histories longer than the window, each state being that of the last `window` items."""
+    draws_rows = False
+    """Whether it is trained on draws of single histories instead of windows with a target at every place."""
+    draws: int | None = None
+    """How many answers a history gets where chance plays a part in them; None: it plays none."""
+
+    @classmethod
+    def chosen(cls, shape: Shape, options: Options) -> "Network":
+        """The untrained network that the options describe."""
+        return cls(shape, options.dropout)
 
     def __init__(self, shape: Shape, state_width: int):
         super().__init__()
@@ -73,3 +89,23 @@ class Network(nn.Module):
     def scores(self, states: Tensor) -> Tensor:
         """`state · row`, plus the bias if there is one, for every item; [..., N]."""
         return states @ self.table.T if self.head is None else self.head(states)
+
+    def answers(self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None) -> Tensor:
+        """What each history is answered with: the scores of every item, [B, N]; [D, B, N] for `draws` D, by the seed of
+        each history.
+        """
+        return self.scores(self(histories, lengths))
+
+    def loss(self, batch: Batch, cold: Tensor, seen: str) -> Tensor:
+        """What training makes small: here the weighted mean of the full-softmax cross-entropy, every item competing for
+        every target, but those that are `cold` (bool [N]) and, unless `seen` is `allow`, those of the history.
+        """
+        rows, places = torch.nonzero(batch.targets < self.shape.items, as_tuple=True)
+        states = self.states(batch.histories, batch.lengths)[rows, places]
+        targets, weights = batch.targets[rows, places], batch.weights[rows, places]
+        had = None
+        if seen == "exclude":
+            histories = batch.histories[rows]
+            past = torch.arange(histories.shape[1], device=rows.device) <= places[:, None]
+            had = histories.where(past, histories[:, :1])
+        return full_softmax(states, self.scored, self.bias, targets, weights, cold, had)

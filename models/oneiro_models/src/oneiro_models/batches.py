@@ -1,0 +1,117 @@
+"""The training events, cut into batches: windows with a target at every place, or draws of single histories.
+
+An event's weight halves every `half_life` days before the end of training, since tastes drift; it is scaled to a mean of 1.
+Data without times weigh all events alike.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import Problem
+from .data import Dataset
+from .options import Options
+
+DAY = 86400.0
+SLIDING = 5
+"""Networks whose window slides are trained on pieces so many windows long: short pieces would only show them beginnings."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Histories i64 [B, L] with their lengths.
+
+    Of windows: at each place the item that came next (N: none) and its weight, [B, L]. Of draws: those of the whole
+    history, [B]; a history may be empty.
+    """
+
+    histories: Tensor
+    lengths: Tensor
+    targets: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+def weighted(data: Dataset, options: Options) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The items and weights of every user's training events, of those users who have two."""
+    events = data.train
+    weights = np.ones(len(events))
+    if options.half_life and events.times is not None:
+        weights = 0.5 ** ((events.times[-1] - events.times) / DAY / options.half_life)
+    sequences = [sequence for sequence in events.sequences() if len(sequence) > 1]
+    if not sequences:
+        raise Problem("no user has two training events: there is nothing to learn from")
+    mean = np.concatenate([weights[sequence[1:]] for sequence in sequences]).mean()
+    return [(events.items[sequence], weights[sequence] / mean) for sequence in sequences]
+
+
+class Windows:
+    """Windows of at most L histories and targets, cut anew for each epoch."""
+
+    def __init__(self, data: Dataset, options: Options, slides: bool = False):
+        self.items, self.sequences = data.items, weighted(data, options)
+        self.window, self.batch = options.window * (SLIDING if slides else 1), options.batch
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
+        """Every target once, in batches of windows of similar length."""
+        windows = []
+        for items, weights in self.sequences:
+            first = 0 if len(items) <= self.window + 1 else int(generator.integers(1, self.window + 1)) - self.window
+            for start in range(first, len(items) - 1, self.window):
+                part = slice(max(start, 0), start + self.window + 1)
+                windows.append((items[part], weights[part]))
+        order = generator.permutation(len(windows))
+        pools = [order[start : start + 16 * self.batch] for start in range(0, len(order), 16 * self.batch)]
+        pools = [sorted(pool, key=lambda window: len(windows[window][0])) for pool in pools]
+        batches = [pool[start : start + self.batch] for pool in pools for start in range(0, len(pool), self.batch)]
+        for index in generator.permutation(len(batches)):
+            yield self.collate([windows[window] for window in batches[index]])
+
+    def collate(self, windows: list) -> Batch:
+        longest = max(len(items) for items, _ in windows) - 1
+        histories = torch.full((len(windows), longest), self.items)
+        targets, weights = histories.clone(), torch.zeros(histories.shape)
+        for row, (items, weight) in enumerate(windows):
+            places = len(items) - 1
+            histories[row, :places] = torch.as_tensor(items[:-1])
+            targets[row, :places] = torch.as_tensor(items[1:])
+            weights[row, :places] = torch.as_tensor(weight[1:])
+        return Batch(histories, (histories < self.items).sum(1), targets, weights)
+
+
+class Draws:
+    """Every event after the at most L before it, the first of a user after an empty history.
+
+    An epoch is as many draws of B rows as the rows would fill: without replacement inside a draw, with replacement
+    across draws, as DreamRec's authors and the SQN family train.
+    """
+
+    def __init__(self, data: Dataset, options: Options):
+        sequences, window = weighted(data, options), options.window
+        rows = sum(len(items) for items, _ in sequences)
+        if rows < options.batch:
+            raise Problem(f"{rows} training events do not fill one batch of {options.batch}: name a smaller --batch")
+        self.batch = options.batch
+        self.histories = torch.full((rows, window), data.items)
+        self.lengths = torch.zeros(rows, dtype=torch.int64)
+        row = 0
+        for items, _ in sequences:
+            items = torch.as_tensor(items)
+            for place in range(len(items)):
+                length = min(place, window)
+                self.histories[row, :length] = items[place - length : place]
+                self.lengths[row] = length
+                row += 1
+        self.targets = torch.as_tensor(np.concatenate([items for items, _ in sequences]))
+        self.weights = torch.as_tensor(np.concatenate([weights for _, weights in sequences]), dtype=torch.float32)
+
+    def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
+        for _ in range(len(self.targets) // self.batch):
+            rows = torch.as_tensor(generator.choice(len(self.targets), self.batch, replace=False, shuffle=False))
+            longest = max(int(self.lengths[rows].max()), 1)
+            yield Batch(self.histories[rows, :longest], self.lengths[rows], self.targets[rows], self.weights[rows])
