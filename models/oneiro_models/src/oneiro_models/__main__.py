@@ -30,6 +30,13 @@ HELP = {
     "epochs": "at most so many",
     "patience": "stop after so many epochs without a better validation HR@10",
     "validate_every": "epochs from one validation to the next",
+    "schedule": "of dreamrec: how noise grows with the steps",
+    "diffusion_steps": "of dreamrec: steps from noise to item",
+    "denoiser": "of dreamrec: mlp1 is one affine layer, whose chain collapses; mlp2 has a hidden layer",
+    "unconditional": "of dreamrec: share of histories hidden from the denoiser, so that it can be guided",
+    "contrast": "of dreamrec: weight of a full softmax over the predicted item beside its squared error; 0: as published",
+    "guidance": "of dreamrec: strength w of the guidance at validation and in the bundle",
+    "draws": "of dreamrec: answers to each history at validation, whose figures are averaged",
     "seed": "the same seed and versions give the same network on one machine",
 }
 
@@ -106,6 +113,9 @@ def parser() -> argparse.ArgumentParser:
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
 
+    tiny_oracle = command("tiny-oracle", run_tiny_oracle, "write the tests' bundle models/tiny-oracle")
+    tiny_oracle.add_argument("out", type=Path, help="folder of the bundle")
+
     golden = command("golden", run_golden, "write golden vectors of a bundle's encoder")
     golden.add_argument("bundle", type=Path, help="folder of the bundle")
     golden.add_argument("out", type=Path, help="a .safetensors file")
@@ -116,7 +126,13 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-CHOICES = {"seen": ["exclude", "allow"], "head": ["shared", "separate"], "attributes": ["unused", "added"]}
+CHOICES = {
+    "seen": ["exclude", "allow"],
+    "head": ["shared", "separate"],
+    "attributes": ["unused", "added"],
+    "schedule": ["linear", "exp", "cosine", "sqrt"],
+    "denoiser": ["mlp1", "mlp2"],
+}
 
 
 def _add_training_options(train: argparse.ArgumentParser) -> None:
@@ -228,6 +244,12 @@ def run_tiny(options) -> None:
     from .tiny import write_tiny
 
     write_tiny(options.out)
+
+
+def run_tiny_oracle(options) -> None:
+    from .tiny import write_tiny_oracle
+
+    write_tiny_oracle(options.out)
 
 
 def run_optimise(options) -> None:

@@ -13,7 +13,8 @@ from .compare import compare
 from .data import Dataset
 from .encoder import encoder_graph
 from .inference import Encoder
-from .networks import Network, name_of
+from .networks import DreamRec, Network, name_of
+from .oracle import check_oracle, denoiser_graph, oracle_part
 from .train import Scorer, load_run, never_ranked
 
 RETRIEVED = 200
@@ -82,9 +83,10 @@ def add(
     prefix: str = "",
     dtype: str = "f32",
     exact: bool = False,
+    name: str | None = None,
     **spaces: str,
 ) -> None:
-    """An encoder with its graph and tables, whose names begin with `prefix`.
+    """An encoder with its graph and tables, whose names begin with `prefix`; of DreamRec its oracle too, of the same `name`.
 
     `spaces`: more metrics over the rows it reads; over the rows that are scored, where those are the same as `dtype`.
     """
@@ -107,7 +109,13 @@ def add(
         "length": "fixed" if network.fixed else "dynamic",
         "empty_row": "zero" if empty is None else "stored",
     }
-    bundle.encoder(name_of(network), graph=graph, input=items, output=output, **contract)
+    name = name or name_of(network)
+    bundle.encoder(name, graph=graph, input=items, output=output, **contract)
+    if isinstance(network, DreamRec):
+        denoiser = f"{prefix}denoiser"
+        bundle.graph(denoiser, *denoiser_graph(network, f"{denoiser}.weights"))
+        own = {"encoder": name, "output": output, "graph": denoiser, "guidance": network.guidance}
+        bundle.oracle(name, f"{prefix}oracle", oracle_part(network), **own)
 
 
 def _numpy(value: torch.Tensor | None) -> np.ndarray | None:
@@ -116,16 +124,25 @@ def _numpy(value: torch.Tensor | None) -> np.ndarray | None:
 
 def finish(bundle: BundleWriter, about: Description, network: Network, *others: Network, seen: str = "exclude") -> None:
     """Writes everything, once ONNX Runtime answers as PyTorch does; the recipe goes by the first network."""
-    first = {"retrieve": "encoder", "encoder": name_of(network), "count": min(RETRIEVED, bundle.items)}
-    recipe = {"steps": [first], "cold": "popularity"}
+    complete(bundle, about, {name_of(one): one for one in (network, *others)}, seen)
+
+
+def complete(bundle: BundleWriter, about: Description, networks: dict[str, Network], seen: str = "exclude") -> None:
+    """The same for networks by the names that they were added under."""
+    name, network = next(iter(networks.items()))
+    way = "oracle" if isinstance(network, DreamRec) else "encoder"
+    recipe = {"steps": [{"retrieve": way, way: name, "count": min(RETRIEVED, bundle.items)}], "cold": "popularity"}
     rest = {"similar": "neighbours", "seen": seen, "recipe": recipe, "provenance": about.provenance}
-    bundle.finish(lambda written: [check(written, one) for one in (network, *others)], **rest)
+    bundle.finish(lambda written: [check(written, one, name) for name, one in networks.items()], **rest)
 
 
-def check(bundle: Bundle, network: Network, tolerance: float = 1e-5) -> float:
-    """The largest difference of a state, relative to the largest value of that state, over histories of every length."""
+def check(bundle: Bundle, network: Network, name: str | None = None, tolerance: float = 1e-5) -> float:
+    """The largest difference of a state, relative to the largest value of that state, over histories of every length; of
+    DreamRec its oracle is checked too.
+    """
+    name = name or name_of(network)
     generator = np.random.default_rng(0)
-    encode = Encoder(bundle, name_of(network))
+    encode = Encoder(bundle, name)
     warm = np.flatnonzero(encode.cold == 0)
     worst = 0.0
     for length in range(network.shape.window + 1):
@@ -134,8 +151,10 @@ def check(bundle: Bundle, network: Network, tolerance: float = 1e-5) -> float:
         size = max(float(np.abs(expected).max()), 1e-30)
         worst = max(worst, float(np.abs(encode(history) - expected).max()) / size)
     if worst > tolerance:
-        name = bundle.manifest["name"]
-        raise Problem(f"bundle `{name}`: the exported encoder differs from PyTorch by {worst:.2g} (allowed {tolerance:.0g})")
+        shown = bundle.manifest["name"]
+        raise Problem(f"bundle `{shown}`: the exported encoder differs from PyTorch by {worst:.2g} (allowed {tolerance:.0g})")
+    if isinstance(network, DreamRec):
+        check_oracle(bundle, name, network)
     return worst
 
 

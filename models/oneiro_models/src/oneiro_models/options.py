@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from . import Problem
+
 HELD_OUT = 0.1
 """The share of the latest events kept for validation, unless another is named."""
 
@@ -10,8 +12,15 @@ DEFAULTS = {
     "gru4rec": {"blocks": 1},
     "caser": {"blocks": 1, "window": 10, "head": "separate"},
     "nextitnet": {"blocks": 6},
-}
+    "dreamrec": {
+        "blocks": 1, "window": 10, "dropout": 0.1, "half_life": 0.0, "learning_rate": 1e-3, "scale": 1.0,
+        "batch": 256, "epochs": 1000, "patience": 200, "validate_every": 10,
+    },
+}  # fmt: skip
 """Where a network's defaults are others than those of `Options`."""
+
+ONLY = dict.fromkeys(("schedule", "diffusion_steps", "denoiser", "unconditional", "contrast", "guidance", "draws"), "dreamrec")
+"""The options that one network alone has."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,21 @@ class Options:
     epochs: int = 50
     patience: int = 5
     validate_every: int = 1
+    schedule: str = "linear"
+    diffusion_steps: int = 500
+    denoiser: str = "mlp1"
+    unconditional: float = 0.1
+    contrast: float = 0.0
+    guidance: float = 2.0
+    draws: int = 3
     seed: int = 1
 
     @classmethod
     def chosen(cls, network: str = "sasrec", **given) -> "Options":
         """The network's defaults, and what was `given` instead."""
+        for name in given:
+            if ONLY.get(name, network) != network:
+                raise Problem(f"--{name.replace('_', '-')} is an option of {ONLY[name]}, not of {network}")
         return cls(**{"network": network, **DEFAULTS[network], **given})
 
     def command(self) -> str:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .bundle import Catalog, year_of
+from .bundle import BundleWriter, Catalog, year_of
 from .bundle.table import table
-from .export import Description, add, finish, write
-from .networks import NETWORKS, Network, SASRec, Shape, name_of
+from .diffusion import Schedule
+from .export import Description, add, complete, finish, write
+from .networks import ENCODERS, DreamRec, Network, SASRec, Shape, name_of
 
 SEED = 7
 
@@ -67,39 +68,78 @@ def films() -> tuple[list[str], list[list[str]]]:
 
 def write_tiny(folder: Path) -> None:
     """The same bytes at every run."""
-    titles, genres = films()
     generator = np.random.default_rng(SEED)
-    cold = np.isin(np.arange(len(titles)), COLD)
-    counts = np.where(cold, 0, generator.integers(1, 200, len(titles)))
-    ids = [f"film-{number}" for number in generator.permutation(len(titles)) + 1]
-    catalog = Catalog(ids, titles, counts, {"genres": genres, "year": [year_of(title) for title in titles]})
+    catalog, cold = invented(generator)
+    titles, counts = catalog.titles, catalog.counts
     shape = Shape(len(titles), width=16, window=5, blocks=2)
     network = untrained(shape, generator)
-    provenance = {
-        "licence": "MIT OR Apache-2.0",
-        "credit": "The oneiro project; every title is invented",
-        "data_set": "none: seeded random weights",
-        "command": "python -m oneiro_models tiny models/tiny",
-    }
-    about = Description("tiny", "Forty invented films and untrained encoders, for tests", provenance)
+    about = Description("tiny", "Forty invented films and untrained encoders, for tests", made_by("tiny models/tiny"))
     bundle = write(folder, about, catalog, network, cold)
     rows = np.where(cold[:, None], 0, network.table.detach().numpy())
     bundle.table("half", table(rows, "f16", cold=cold), half="dot")
     bundle.table("small", table(rows, "i8", bias=np.log1p(counts), cold=cold), small="dot")
     bundle.table("texts", table(generator.normal(size=(len(titles), 8))), texts="l2")
-    others = [untrained(shape, generator, kind) for kind in NETWORKS.values() if kind is not SASRec]
+    others = [untrained(shape, generator, kind) for kind in ENCODERS.values() if kind is not SASRec]
     for other in others:
         add(bundle, other, cold, prefix=f"{name_of(other)}.")
     finish(bundle, about, network, *others)
 
 
+def write_tiny_oracle(folder: Path) -> None:
+    """Two untrained oracles: `affine`, whose chain of 500 steps collapses, and `mlp2`, which has to go through its 2000."""
+    generator = np.random.default_rng(SEED)
+    catalog, cold = invented(generator)
+    shape = Shape(len(catalog), width=16, window=5)
+    affine = dreaming(DreamRec(shape, Schedule.of("linear", 500), "mlp1"), generator)
+    deep = dreaming(DreamRec(shape, Schedule.of("cosine", 2000), "mlp2"), generator)
+    about = Description("tiny-oracle", "Forty invented films and untrained oracles, for tests", made_by("tiny-oracle models/tiny-oracle"))
+    bundle = BundleWriter(folder, about.name, about.description)
+    bundle.catalog(catalog)
+    add(bundle, affine, cold, name="affine", neighbours="cosine")
+    add(bundle, deep, cold, name="mlp2", prefix="mlp2.")
+    complete(bundle, about, {"affine": affine, "mlp2": deep})
+
+
+def dreaming(network: DreamRec, generator: np.random.Generator) -> DreamRec:
+    """The network with weights from `generator` alone, those of the denoiser small enough for chains to stay in bounds."""
+    draw(network, generator)
+    with torch.no_grad():
+        for layer in (*network.denoiser.tau.mlp, *network.denoiser.layers):
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.mul_(1 / layer.in_features**0.5)
+    network.guidance = 2.0
+    return network.eval()
+
+
+def invented(generator: np.random.Generator) -> tuple[Catalog, np.ndarray]:
+    """The films, and which of them are cold."""
+    titles, genres = films()
+    cold = np.isin(np.arange(len(titles)), COLD)
+    counts = np.where(cold, 0, generator.integers(1, 200, len(titles)))
+    ids = [f"film-{number}" for number in generator.permutation(len(titles)) + 1]
+    return Catalog(ids, titles, counts, {"genres": genres, "year": [year_of(title) for title in titles]}), cold
+
+
+def made_by(command: str) -> dict:
+    return {
+        "licence": "MIT OR Apache-2.0",
+        "credit": "The oneiro project; every title is invented",
+        "data_set": "none: seeded random weights",
+        "command": f"python -m oneiro_models {command}",
+    }
+
+
 def untrained(shape: Shape, generator: np.random.Generator, kind: type[Network] = SASRec) -> Network:
     """A network whose weights, LayerNorms included, come from `generator` alone."""
     network = kind(shape).eval()
+    draw(network, generator)
+    return network
+
+
+def draw(network: Network, generator: np.random.Generator) -> None:
     with torch.no_grad():
         for name, weight in network.named_parameters():
             centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             values = generator.normal(centre, 0.5, weight.shape)
             weight.copy_(torch.tensor(values, dtype=torch.float32))
-        network.items.weight[shape.items] = 0
-    return network
+        network.items.weight[network.shape.items] = 0

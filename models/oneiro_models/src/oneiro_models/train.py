@@ -55,8 +55,8 @@ class Training:
         self.network.to(self.device)
         self.averaged = deepcopy(self.network) if options.average else self.network
         self.steps = 0
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate)
         kind = type(self.network)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate, fused=kind.draws_rows)
         self.batches = Draws(data, options) if kind.draws_rows else Windows(data, options, kind.slides)
         self.rows, self.absent, self.cold = data.validation_rows(), data.cold(), never_ranked(data, options)
         self.history: list[dict] = []

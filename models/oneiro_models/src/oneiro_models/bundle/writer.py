@@ -71,6 +71,11 @@ class BundleWriter:
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract
 
+    def oracle(self, name: str, part: str, tensors: dict[str, np.ndarray], **contract) -> None:
+        """Adds an oracle and its part."""
+        self.part(part, f"{part}.safetensors", save(contiguous(tensors)))
+        self.manifest.setdefault("oracles", {})[name] = {**contract, "part": part}
+
     def finish(self, check: Callable[[Bundle], object] = lambda written: None, **rest) -> Path:
         """Adds the remaining fields (`similar`, `seen`, `recipe`, `provenance`) and writes everything, the manifest last.
 

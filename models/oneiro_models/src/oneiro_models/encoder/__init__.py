@@ -14,7 +14,7 @@ from .nextitnet import nextitnet, nextitnet_read
 from .recbole import recbole_sasrec
 from .sasrec import sasrec, sasrec_read
 
-GRAPHS = {"sasrec": sasrec, "gru4rec": gru4rec, "caser": caser, "nextitnet": nextitnet}
+GRAPHS = {"sasrec": sasrec, "gru4rec": gru4rec, "caser": caser, "nextitnet": nextitnet, "dreamrec": sasrec}
 GRAPHS |= {"recbole-sasrec": recbole_sasrec, "recbole-gru4rec": gru4rec}
 
 READERS = {"sasrec": sasrec_read, "gru4rec": gru4rec_read, "caser": caser_read, "nextitnet": nextitnet_read}
@@ -27,7 +27,7 @@ def encoder_graph(network: Network, weights_file: str) -> tuple[bytes, bytes]:
     """The ONNX model of `rows` [B, L', d], `length` [B] → `state` [B, e], and its external data."""
     shape, name = network.shape, name_of(network)
     weights = {key: tensor.detach().cpu().numpy() for key, tensor in network.state_dict().items()}
-    graph = Graph(name, weights_file)
+    graph = Graph("sasrec" if name == "dreamrec" else name, weights_file)
     rows = graph.input("rows", np.float32, ["B", shape.window if network.fixed else "L", shape.width])
     length = graph.input("length", np.int64, ["B"])
     GRAPHS[name](network, weights, graph, rows, length)
@@ -36,7 +36,9 @@ def encoder_graph(network: Network, weights_file: str) -> tuple[bytes, bytes]:
 
 
 def bundled_network(bundle: Bundle, name: str | None = None) -> Network:
-    """The PyTorch network of a bundle's encoder (the first if none is named), with the weights that the bundle holds."""
+    """The PyTorch network of a bundle's encoder (the first if none is named), with the weights that the bundle holds; of
+    DreamRec SASRec, which its encoder is.
+    """
     contract = bundle.manifest["encoders"][name or next(iter(bundle.manifest["encoders"]))]
     kind, weights = bundle.graph(contract["graph"])
     if kind not in READERS:

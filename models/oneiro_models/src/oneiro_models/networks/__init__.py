@@ -2,21 +2,27 @@
 
 from .attributes import SummedRows, state_with_sums
 from .caser import Caser
+from .dreamrec import DreamRec
 from .gru4rec import GRU4Rec
 from .network import Network, Shape
 from .nextitnet import NextItNet
 from .recbole import RecBoleGRU4Rec, RecBoleSASRec
 from .sasrec import SASRec
 
-NETWORKS: dict[str, type[Network]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "caser": Caser, "nextitnet": NextItNet}
+ENCODERS: dict[str, type[Network]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "caser": Caser, "nextitnet": NextItNet}
+"""What answers by its state alone."""
+
+NETWORKS: dict[str, type[Network]] = ENCODERS | {"dreamrec": DreamRec}
 """What can be trained."""
 
 READ: dict[str, type[Network]] = {"recbole-sasrec": RecBoleSASRec, "recbole-gru4rec": RecBoleGRU4Rec}
 """What others train, and is only read here."""
 
 __all__ = [
+    "ENCODERS",
     "NETWORKS",
     "Caser",
+    "DreamRec",
     "GRU4Rec",
     "Network",
     "NextItNet",

@@ -36,7 +36,9 @@ class Network(nn.Module):
     slides = False
     """Whether `states` takes histories longer than the window, each state being that of the last `window` items."""
     draws_rows = False
-    """Whether it is trained on draws of single histories instead of windows with a target at every place."""
+    """Whether it is trained on draws of single histories instead of windows with a target at every place. Its steps are
+    small then, and Adam's share of them is large: it is the fused one.
+    """
     draws: int | None = None
     """How many answers a history gets where chance plays a part in them; None: it plays none."""
 

@@ -39,9 +39,12 @@ class Block(nn.Module):
         self.norm_ff = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, s: Tensor, attends: Tensor) -> Tensor:
-        """`s` [B, L, d]; `attends` bool [B, L, L]: whether a position looks at another."""
-        n = self.norm_1(s)
+    def forward(self, s: Tensor, attends: Tensor, queries: Tensor | None = None) -> Tensor:
+        """`s` [B, L, d]; `attends` bool [B, L, L]: whether a position looks at another.
+
+        For `queries` [B, Q, d], rows of `s` that alone are asked for, it is [B, Q, L].
+        """
+        n = self.norm_1(s if queries is None else queries)
         logits = self.query(n) @ self.key(s).transpose(1, 2) / sqrt(s.shape[-1])
         attention = logits.masked_fill(~attends, MASKED).softmax(-1)
         y = self.dropout(attention) @ self.value(s) + n
