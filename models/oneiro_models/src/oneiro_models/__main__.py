@@ -118,8 +118,11 @@ def parser() -> argparse.ArgumentParser:
 
     golden = command("golden", run_golden, "write golden vectors of a bundle's encoder")
     golden.add_argument("bundle", type=Path, help="folder of the bundle")
-    golden.add_argument("out", type=Path, help="a .safetensors file")
-    golden.add_argument("--seed", type=int, default=2013, help="of the synthetic histories")
+    oracles = command("golden-oracles", run_golden_oracles, "write golden vectors of a bundle's oracles")
+    oracles.add_argument("bundle", type=Path, help="folder of the bundle")
+    for new in (golden, oracles):
+        new.add_argument("out", type=Path, help="a .safetensors file")
+        new.add_argument("--seed", type=int, default=2013, help="of the synthetic histories")
 
     titles = command("title-keys", run_title_keys, "write golden title keys")
     titles.add_argument("out", type=Path, help="a .json file")
@@ -263,6 +266,12 @@ def run_golden(options) -> None:
     from .golden import golden
 
     golden(options.bundle, options.out, options.seed)
+
+
+def run_golden_oracles(options) -> None:
+    from .golden import golden_oracles
+
+    golden_oracles(options.bundle, options.out, options.seed)
 
 
 def run_title_keys(options) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.numpy import save
 
 from . import Problem
@@ -15,7 +16,9 @@ from .bundle import Bundle, title_key
 from .bundle.table import values
 from .encoder import bundled_network
 from .export import torch_states
-from .networks import Network
+from .networks import DreamRec, Network
+from .noise import gaussian
+from .oracle import bundled_oracle
 
 HISTORIES, LONGEST, TOP = 100, 60, 20
 GAP = 2e-5
@@ -97,6 +100,104 @@ def clear_answers(judges: list[Judge], row: int, length: int, generator: np.rand
         if None not in answers:
             return history, target, answers
     raise Problem(f"no history of {length} items has a clear top {TOP}: are the rows trained?")
+
+
+DREAMS, DREAMT, DRAWS, CANDIDATES = 20, 10, 3, 400
+CHAIN_GAP = 1e-3
+"""As `GAP`, for oracles: chains of thousands of steps in f32 agree to a ten-thousandth."""
+SKIPPING = 50
+
+
+def golden_oracles(folder: Path, out: Path, seed: int = 2013) -> None:
+    """Writes `histories`, their `lengths` and a seed each (`seeds`), and for every oracle, with the bundle's guidance:
+
+    `<name>.states` [R, d]; `.chain` [R, D, d], the oracle step by step in each draw; `.mean` [R, d], from zeros without noise;
+    `.skipped` [R, d], in 50 steps from draw 0's first noise; `.collapsed` [R, D, d] of an affine denoiser; `.noise` [T+1, d],
+    that of the first row in draw 0 by step, the first last; `.top_items`, `.top_scores` [R, 10] by draw 0, by the collapsed
+    chain where there is one; `.merged` [R, 10], the items of all draws in turn.
+    """
+    bundle = Bundle(folder)
+    judges = {name: Dreamer.of(bundle, name) for name in bundle.manifest["oracles"]}
+    generator = np.random.default_rng(seed)
+    cold = next(iter(judges.values())).cold
+    histories = [np.array([], int), np.flatnonzero(cold)[:1]] * 4
+    lengths = generator.integers(1, LONGEST + 1, CANDIDATES)
+    histories += [generator.choice(generator.permutation(len(cold))[: max(1, min(length, 15))], length) for length in lengths]
+    seeds = generator.integers(0, 2**63, len(histories)).astype(np.uint64)
+    answers = [judge(histories, seeds) for judge in judges.values()]
+    clear = np.flatnonzero(np.all([answer.pop("clear") for answer in answers], axis=0))[:DREAMS]
+    if len(clear) < DREAMS:
+        raise Problem(f"only {len(clear)} of {len(histories)} histories have a clear top {DREAMT}")
+    kept = [histories[row].astype(np.uint32) for row in clear]
+    tensors = {"histories": np.concatenate(kept), "lengths": np.array([len(row) for row in kept], np.uint32), "seeds": seeds[clear]}
+    for (name, judge), found in zip(judges.items(), answers):
+        tensors |= {f"{name}.{key}": np.ascontiguousarray(values[clear]) for key, values in found.items()}
+        steps = range(len(judge.network.schedule) + 1)
+        tensors[f"{name}.noise"] = np.concatenate([gaussian(seeds[clear[:1]], t, 0, judge.network.shape.width) for t in steps])
+    bundle_shown, out_shown = (path.name if path.is_absolute() else path.as_posix() for path in (folder, out))
+    out.write_bytes(save(tensors, {"command": f"python -m oneiro_models golden-oracles {bundle_shown} {out_shown} --seed {seed}"}))
+
+
+@dataclass(frozen=True)
+class Dreamer:
+    """A bundle's oracle in PyTorch, step by step, and the rows it is scored against."""
+
+    network: DreamRec
+    cold: np.ndarray
+    rows: np.ndarray
+    collapsed: dict[str, np.ndarray] | None
+
+    @classmethod
+    def of(cls, bundle: Bundle, name: str) -> "Dreamer":
+        contract = bundle.manifest["oracles"][name]
+        scored, part = bundle.space(contract["output"]), bundle.tensors(contract["part"])
+        tables = {key: part[f"collapsed.{key}"] for key in ("condition", "constant", "noise")} if "affine.x" in part else None
+        return cls(bundled_oracle(bundle, name), scored["cold"] == 1, values(scored).astype(np.float64), tables)
+
+    def __call__(self, histories: list[np.ndarray], seeds: np.ndarray) -> dict[str, np.ndarray]:
+        """What `golden_oracles` writes of these histories, and whether their orders are `clear`."""
+        network, steps = self.network, len(self.network.schedule)
+        states = torch.tensor(torch_states(network, [history[~self.cold[history]] for history in histories]))
+
+        def noise(t: int, draw: int) -> torch.Tensor:
+            return torch.tensor(gaussian(seeds, t, draw, states.shape[1]))
+
+        with torch.inference_mode():
+            chains = [network.chain(states, noise(steps, draw), lambda t: noise(t, draw)) for draw in range(DRAWS)]
+            found = {"states": states, "chain": torch.stack(chains, 1), "mean": network.chain(states, torch.zeros_like(states))}
+            found["skipped"] = network.schedule.skipping(lambda x, t: network.predict(x, states, t), noise(steps, 0), SKIPPING)
+            conditions = network.guided(states).numpy()
+        found = {key: tensor.numpy() for key, tensor in found.items()}
+        dreams = found["chain"]
+        if self.collapsed:
+            mean = conditions @ self.collapsed["condition"].T + self.collapsed["constant"]
+            spread = [noise(steps, draw).numpy() @ self.collapsed["noise"].T for draw in range(DRAWS)]
+            dreams = found["collapsed"] = np.stack([mean + each for each in spread], 1)
+        scores = dreams @ self.rows.T
+        gap = CHAIN_GAP * np.abs(scores).max(2, keepdims=True)
+        for row, history in enumerate(histories):
+            scores[row][:, self.cold | np.isin(np.arange(len(self.rows)), history)] = -np.inf
+        best = np.argsort(-scores, axis=2, kind="stable")[:, :, : DREAMT + 1]
+        ordered = np.take_along_axis(scores, best, 2)
+        found["clear"] = (np.diff(ordered, axis=2) < -gap).all((1, 2))
+        found["top_items"] = best[:, 0, :DREAMT].astype(np.uint32)
+        found["top_scores"] = ordered[:, 0, :DREAMT].astype(np.float32)
+        found["merged"] = np.array([merged(draws)[:DREAMT] for draws in best.tolist()], np.uint32)
+        return found
+
+
+def merged(draws: list[list[int]]) -> list[int]:
+    """The items of several rankings, the best of each that is not yet there taken in turn."""
+    found: dict[int, None] = {}
+    queues = [iter(draw) for draw in draws]
+    while queues:
+        for queue in list(queues):
+            item = next((item for item in queue if item not in found), None)
+            if item is None:
+                queues.remove(queue)
+            else:
+                found[item] = None
+    return list(found)
 
 
 def golden_titles(out: Path) -> None:

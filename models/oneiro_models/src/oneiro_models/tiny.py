@@ -101,12 +101,18 @@ def write_tiny_oracle(folder: Path) -> None:
 
 
 def dreaming(network: DreamRec, generator: np.random.Generator) -> DreamRec:
-    """The network with weights from `generator` alone, those of the denoiser small enough for chains to stay in bounds."""
+    """The network with weights from `generator` alone; those of the denoiser keep its chains in bounds, and part of the noise."""
     draw(network, generator)
+    width = network.shape.width
     with torch.no_grad():
         for layer in (*network.denoiser.tau.mlp, *network.denoiser.layers):
             if isinstance(layer, torch.nn.Linear):
                 layer.weight.mul_(1 / layer.in_features**0.5)
+        if network.denoiser.affine:
+            network.denoiser.layers[0].weight[:, :width] += 0.7 * torch.eye(width)
+        else:
+            network.denoiser.layers[0].weight[:, :width] *= 4
+            network.denoiser.layers[2].weight.mul_(3)
     network.guidance = 2.0
     return network.eval()
 
