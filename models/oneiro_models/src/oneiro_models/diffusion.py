@@ -127,6 +127,9 @@ class Collapse:
             p, q = a @ p + schedule.x0[t] * w_c, a @ q + schedule.x0[t] * steps[t]
             sigma = a @ sigma @ a.T + schedule.deviation[t] ** 2 * identity
         try:
-            return cls(p, q, np.linalg.cholesky((sigma + sigma.T) / 2))
+            lower = np.linalg.cholesky((sigma + sigma.T) / 2)
         except np.linalg.LinAlgError:
-            raise Problem("the chain's covariance is not positive definite: the denoiser has grown without bounds") from None
+            lower = np.array(np.nan)
+        if not all(np.isfinite(part).all() for part in (p, q, lower)):
+            raise Problem("the chain grows without bounds and does not collapse: the denoiser is not trained")
+        return cls(p, q, lower)

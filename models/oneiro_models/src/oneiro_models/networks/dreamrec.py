@@ -63,8 +63,10 @@ class DreamRec(SASRec):
         return self.norm_3(newest[:, 0] * mask[row, last])
 
     def loss(self, batch: Batch, cold: Tensor, seen: str) -> Tensor:
-        """The weighted mean of the squared error of x̂_0 over rows and dimensions."""
+        """The weighted mean of the squared error of x̂_0 over rows and dimensions; with `contrast`, the softmax too."""
         x_0 = self.items(batch.targets)
+        if self.contrast:
+            x_0 = x_0 / self.table.detach().square().mean().sqrt()
         step = torch.randint(len(self.schedule), batch.targets.shape, device=x_0.device)
         signal = self.signal[step][:, None]
         x_t = signal.sqrt() * x_0 + (1 - signal).sqrt() * torch.randn_like(x_0)
