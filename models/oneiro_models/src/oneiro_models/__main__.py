@@ -98,6 +98,14 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("data", type=Path, help="folder of the public set whose items they score")
     convert.add_argument("out", type=Path, help="folder of the bundle")
 
+    dreamrec = command("convert-dreamrec", run_convert_dreamrec, "write a checkpoint of DreamRec's own code as a bundle")
+    dreamrec.add_argument("checkpoint", type=Path, help="the state dict of its Tenc: a PyTorch file or .safetensors")
+    dreamrec.add_argument("data", type=Path, help="folder of the public set whose items they score")
+    dreamrec.add_argument("out", type=Path, help="folder of the bundle")
+    dreamrec.add_argument("--schedule", choices=CHOICES["schedule"], default="exp", help="beta_sche of the training")
+    dreamrec.add_argument("--diffusion-steps", type=int, default=200, help="timesteps of the training")
+    dreamrec.add_argument("--guidance", type=float, default=2.0, help="w")
+
     recbole = command("convert-recbole", run_convert_recbole, "write a SASRec or GRU4Rec trained with RecBole as a bundle")
     recbole.add_argument("checkpoint", type=Path, help="a .pth file that RecBole saved")
     recbole.add_argument("out", type=Path, help="folder of the bundle")
@@ -226,6 +234,17 @@ def run_convert(options) -> None:
     from .data import read
 
     convert(options.weights, read(options.data), options.out)
+    print(f"wrote {options.out}")
+
+
+def run_convert_dreamrec(options) -> None:
+    from .convert import convert_dreamrec
+    from .data import read
+    from .diffusion import Schedule
+
+    schedule = Schedule.of(options.schedule, options.diffusion_steps)
+    trained = f"--schedule {options.schedule} --diffusion-steps {options.diffusion_steps} --guidance {options.guidance}"
+    convert_dreamrec(options.checkpoint, read(options.data), options.out, schedule, options.guidance, trained)
     print(f"wrote {options.out}")
 
 

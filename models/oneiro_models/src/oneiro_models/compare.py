@@ -6,7 +6,7 @@ from . import Problem
 from .baselines import baselines
 from .bundle import Bundle
 from .data import Dataset
-from .inference import BundleScorer
+from .inference import scorer_of
 from .metrics import Figure, evaluate, figures
 from .results import Result
 from .train import Scorer, kept_epoch, load_run, never_ranked
@@ -29,7 +29,7 @@ def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen
         items = bundle.manifest["catalog"]["items"]
         if items != data.items:
             raise Problem(f"{subject} has {items} items, the data have {data.items}")
-        scorer, seen = BundleScorer(bundle), seen or bundle.manifest["seen"]
+        scorer, seen = scorer_of(bundle), seen or bundle.manifest["seen"]
         about = {"subject": f"{scorer.name} of bundle {bundle.manifest['name']}"}
         trained = {about["subject"]: scorer}
         command = f"{PROGRAM} evaluate DATA/{data.name} {bundle.manifest['name']}{data.split()}"

@@ -102,7 +102,7 @@ def clear_answers(judges: list[Judge], row: int, length: int, generator: np.rand
     raise Problem(f"no history of {length} items has a clear top {TOP}: are the rows trained?")
 
 
-DREAMS, DREAMT, DRAWS, CANDIDATES = 20, 10, 3, 400
+DREAMS, DREAMT, DRAWS, CANDIDATES = 20, 10, 3, 60
 CHAIN_GAP = 1e-3
 """As `GAP`, for oracles: chains of thousands of steps in f32 agree to a ten-thousandth."""
 SKIPPING = 50

@@ -6,6 +6,16 @@ import onnxruntime
 from . import Problem
 from .bundle import Bundle
 from .bundle.table import values
+from .diffusion import Schedule
+from .noise import gaussian
+
+
+def session(bundle: Bundle, graph: str) -> onnxruntime.InferenceSession:
+    """A graph of a bundle, run by one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    model = bundle.path(bundle.manifest["graphs"][graph]["model"])
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
 class Encoder:
@@ -13,10 +23,7 @@ class Encoder:
 
     def __init__(self, bundle: Bundle, name: str):
         contract = bundle.manifest["encoders"][name]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        model = bundle.path(bundle.manifest["graphs"][contract["graph"]]["model"])
-        self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self.session = session(bundle, contract["graph"])
         space = bundle.space(contract["input"])
         self.window, self.fixed, self.rows = contract["window"], contract["length"] == "fixed", values(space)
         self.cold = space.get("cold", np.zeros(len(self.rows), np.uint8))
@@ -42,10 +49,10 @@ class Encoder:
 class BundleScorer:
     """Scores by a bundle's encoder as it stands there, its tables in whatever type they have."""
 
-    def __init__(self, bundle: Bundle, name: str | None = None):
+    def __init__(self, bundle: Bundle, name: str | None = None, output: str | None = None):
         self.name = name or next(iter(bundle.manifest["encoders"]))
         self.encode = Encoder(bundle, self.name)
-        output = bundle.manifest["encoders"][self.name]["output"]
+        output = output or bundle.manifest["encoders"][self.name]["output"]
         space = bundle.space(output)
         entry = bundle.manifest["spaces"][output]
         if entry["metric"] != "dot":
@@ -55,3 +62,68 @@ class BundleScorer:
 
     def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
         return np.where(self.cold, -np.inf, self.encode.states(histories) @ self.rows.T + self.bias)
+
+
+DRAWS = 3
+"""How often an oracle answers each history."""
+
+
+class Oracle:
+    """A bundle's oracle: its chain collapsed where the denoiser is affine, else its graph in ONNX Runtime, step by step."""
+
+    def __init__(self, bundle: Bundle, name: str):
+        contract = bundle.manifest["oracles"][name]
+        self.part, self.guidance = bundle.tensors(contract["part"]), np.float32(contract.get("guidance", 0))
+        self.schedule = Schedule(*(self.part[f"schedule.{table}"] for table in ("signal", "x0", "x", "deviation")))
+        self.graph = session(bundle, contract["graph"]) if "graph" in contract else None
+
+    def condition(self, states: np.ndarray) -> np.ndarray:
+        """c' = (1 + w)·h − w·φ."""
+        return (1 + self.guidance) * states - self.guidance * self.part["unconditional"]
+
+    def __call__(self, states: np.ndarray, seeds: np.ndarray, draw: int = 0) -> np.ndarray:
+        """The oracle of each state, [B, d]."""
+        steps, width = len(self.schedule), states.shape[1]
+        if "collapsed.noise" not in self.part:
+            return self.by_graph(states, lambda t: gaussian(seeds, t, draw, width))
+        mean = self.condition(states) @ self.part["collapsed.condition"].T + self.part["collapsed.constant"]
+        return mean + gaussian(seeds, steps, draw, width) @ self.part["collapsed.noise"].T
+
+    def by_graph(self, states: np.ndarray, noise) -> np.ndarray:
+        """Step by step through the denoiser's graph, by `noise`: t → z, with t = T for the initial one."""
+        both = np.concatenate([states, np.tile(self.part["unconditional"], (len(states), 1))])
+
+        def predict(x: np.ndarray, t: int) -> np.ndarray:
+            inputs = {"x": np.tile(x, (2, 1)), "condition": both, "step": np.full(len(both), t)}
+            guided, alone = np.split(self.graph.run(["x0"], inputs)[0], 2)
+            return (1 + self.guidance) * guided - self.guidance * alone
+
+        return self.schedule.chain(predict, noise(len(self.schedule)), noise)
+
+    def by_recurrence(self, condition: np.ndarray, noise) -> np.ndarray:
+        """Step by step by the tables of an affine denoiser, for guided conditions c'."""
+        w_x, steps = self.part["affine.x"], self.part["affine.steps"]
+        offset = condition @ self.part["affine.condition"].T
+        return self.schedule.chain(lambda x, t: x @ w_x.T + offset + steps[t], noise(len(self.schedule)), noise)
+
+
+class OracleScorer(BundleScorer):
+    """Scores by each draw's oracle as the bundle holds it."""
+
+    draws = DRAWS
+
+    def __init__(self, bundle: Bundle, name: str):
+        super().__init__(bundle, bundle.manifest["oracles"][name]["encoder"], bundle.manifest["oracles"][name]["output"])
+        self.name, self.oracle = name, Oracle(bundle, name)
+
+    def __call__(self, histories: list[np.ndarray], seeds: np.ndarray) -> np.ndarray:
+        """[D, B, N], by the seed of each history."""
+        states = self.encode.states(histories)
+        dreams = np.stack([self.oracle(states, seeds, draw) for draw in range(self.draws)])
+        return np.where(self.cold, -np.inf, dreams @ self.rows.T + self.bias)
+
+
+def scorer_of(bundle: Bundle) -> BundleScorer:
+    """By the oracle that the recipe begins with; by the first encoder if it begins otherwise."""
+    name = bundle.manifest["recipe"]["steps"][0].get("oracle")
+    return OracleScorer(bundle, name) if name else BundleScorer(bundle)

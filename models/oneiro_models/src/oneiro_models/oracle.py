@@ -1,7 +1,6 @@
 """DreamRec's denoiser in a bundle: its part, its graph, and that they answer as PyTorch does (models/README.md, "Oracles")."""
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import nn
 
@@ -11,10 +10,11 @@ from .diffusion import Collapse, Schedule
 from .encoder import bundled_network
 from .encoder.layers import dense
 from .graph import Graph
+from .inference import Oracle
 from .networks import DreamRec
 from .noise import gaussian
 
-CHAINS = 4096
+CHAINS = 2048
 """So many chains are run to see that they spread as the collapsed form says."""
 SPREAD = 6.5
 """How many standard errors a mean or a covariance of theirs may be off: for 64 × 64 entries chance reaches about 4."""
@@ -83,8 +83,8 @@ def bundled_oracle(bundle: Bundle, name: str) -> DreamRec:
 
 def check_oracle(bundle: Bundle, name: str, network: DreamRec) -> None:
     """Refuses a bundle whose denoiser, chain or collapsed chain is not the network's."""
-    contract = bundle.manifest["oracles"][name]
-    part, width, steps = bundle.tensors(contract["part"]), network.shape.width, len(network.schedule)
+    oracle, width, steps = Oracle(bundle, name), network.shape.width, len(network.schedule)
+    part = oracle.part
 
     def same(what: str, found: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
         apart = float(np.abs(found - expected).max()) / max(float(np.abs(expected).max()), 1e-30)
@@ -101,39 +101,24 @@ def check_oracle(bundle: Bundle, name: str, network: DreamRec) -> None:
         expected = path[-1].numpy()
         if not np.isfinite(expected).all():
             raise Problem(f"oracle `{name}`: the chain of {steps} steps runs away: is it trained, is the guidance too strong?")
-        session = onnxruntime.InferenceSession(str(bundle.path(bundle.manifest["graphs"][contract["graph"]]["model"])), providers=["CPUExecutionProvider"])
         for t in {0, steps // 2, steps - 1}:
             step = np.full(4, t)
-            x0 = session.run(["x0"], {"x": start, "condition": states.numpy(), "step": step})[0]
+            x0 = oracle.graph.run(["x0"], {"x": start, "condition": states.numpy(), "step": step})[0]
             same(f"the graph at step {t}", x0, network.denoiser(torch.tensor(start), states, torch.tensor(step)).numpy(), 1e-5)
     if not network.denoiser.affine:
         return
     condition = network.guided(states).detach().numpy()
-    chains = Recurrence(part)
+    chains = oracle.by_recurrence
     same("the recurrence under recorded noise", chains(condition, lambda t: gaussian(np.arange(4), t, 0, width)), expected)
     same("the collapsed mean", condition @ part["collapsed.condition"].T + part["collapsed.constant"], mean)
-    seeds = np.arange(CHAINS)
-    spread = chains(np.repeat(condition[:1], CHAINS, 0), lambda t: gaussian(seeds, t, 0, width)) - mean[0]
+    spread = chains(np.repeat(condition[:1], CHAINS, 0), lambda t: generator.standard_normal((CHAINS, width), np.float32)) - mean[0]
     covariance = part["collapsed.noise"].astype(np.float64) @ part["collapsed.noise"].T
-    variance = np.diag(covariance)
-    off = np.abs(spread.mean(0)) / np.sqrt(variance / CHAINS)
+    variance, rounding = np.diag(covariance), 1e-5 * np.abs(mean).max()
     error = np.sqrt((np.outer(variance, variance) + covariance**2) / CHAINS)
-    off_2 = np.abs(spread.T @ spread / CHAINS - covariance) / error
+    off = np.abs(spread.mean(0)) / (np.sqrt(variance / CHAINS) + rounding)
+    off_2 = np.abs(spread.T @ spread / CHAINS - covariance) / (error + rounding**2)
     if not max(off.max(), off_2.max()) <= SPREAD:
         raise Problem(
             f"oracle `{name}`: the mean of {CHAINS} chains is {off.max():.1f} standard errors off the collapsed one, "
             f"their covariance {off_2.max():.1f} (allowed {SPREAD})"
         )
-
-
-class Recurrence:
-    """The chain of an affine denoiser from the tables of its part, without a network."""
-
-    def __init__(self, part: dict[str, np.ndarray]):
-        self.schedule = Schedule(*(part[f"schedule.{table}"] for table in ("signal", "x0", "x", "deviation")))
-        self.w_x, self.w_c, self.steps = (part[f"affine.{table}"] for table in ("x", "condition", "steps"))
-
-    def __call__(self, condition: np.ndarray, noise) -> np.ndarray:
-        """x_0 [B, d] for the guided conditions c', by `noise`: t → z, with t = T for the initial one."""
-        offset = condition @ self.w_c.T
-        return self.schedule.chain(lambda x, t: x @ self.w_x.T + offset + self.steps[t], noise(len(self.schedule)), noise)

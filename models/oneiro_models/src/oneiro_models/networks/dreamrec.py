@@ -64,9 +64,8 @@ class DreamRec(SASRec):
 
     def loss(self, batch: Batch, cold: Tensor, seen: str) -> Tensor:
         """The weighted mean of the squared error of x̂_0 over rows and dimensions; with `contrast`, the softmax too."""
-        x_0 = self.items(batch.targets)
-        if self.contrast:
-            x_0 = x_0 / self.table.detach().square().mean().sqrt()
+        unit = self.table.detach().square().mean().rsqrt() if self.contrast else 1.0
+        x_0 = unit * self.items(batch.targets)
         step = torch.randint(len(self.schedule), batch.targets.shape, device=x_0.device)
         signal = self.signal[step][:, None]
         x_t = signal.sqrt() * x_0 + (1 - signal).sqrt() * torch.randn_like(x_0)
@@ -75,7 +74,9 @@ class DreamRec(SASRec):
         predicted = self.denoiser(x_t, condition, step)
         loss = (batch.weights * (x_0 - predicted).square().mean(1)).sum() / batch.weights.sum()
         if self.contrast:
-            loss = loss + self.contrast * full_softmax(predicted, self.table, None, batch.targets, batch.weights, cold)
+            targets = batch.targets
+            had = None if seen == "allow" else batch.histories.where(batch.histories < self.shape.items, targets[:, None])
+            loss = loss + self.contrast * full_softmax(unit * predicted, self.table, None, targets, batch.weights, cold, had)
         return loss
 
     def answers(self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None) -> Tensor:
