@@ -232,6 +232,25 @@ def test_attributes_that_cannot_be_added_are_explained(circle, colours, tmp_path
         Training(colours, tmp_path, Options.chosen("caser", attributes="added"), "cpu")
 
 
+def test_a_network_begins_with_the_weights_of_another_run_or_bundle(circle, tmp_path, capsys):
+    data, run, bundle = read(circle), tmp_path / "run", tmp_path / "bundle"
+    Training(data, run, Options(**FEW | {"epochs": 1}), "cpu").run()
+    assert main(["export", str(circle), str(run), str(bundle)]) == 0
+    first, _ = load_run(run, data)
+    few = FEW | {"rows": "fixed", "contrast": 1.0, "epochs": 1, "diffusion_steps": 10}
+    for start in (run, bundle):
+        options = Options.chosen("dreamrec", **few | {"blocks": 2, "start": str(start)})
+        training = Training(data, tmp_path / f"from-{start.name}", options, "cpu")
+        assert torch.allclose(training.network.blocks[1].inner.weight, first.blocks[1].inner.weight)
+        training.run()
+        network, _ = load_run(training.folder, data)
+        assert torch.equal(network.items.weight, first.items.weight)
+        assert not torch.equal(network.blocks[1].inner.weight, first.blocks[1].inner.weight)
+        assert options.command().endswith(f" --diffusion-steps 10 --contrast 1.0 --start {start.name} --rows fixed")
+    with pytest.raises(Problem, match="has item rows 16 wide, the network's are 8"):
+        Training(data, tmp_path / "other", Options(**FEW | {"start": str(run), "width": 8}), "cpu")
+
+
 def test_options_name_what_differs_from_the_networks_defaults():
     assert Options.chosen("caser", window=12).command() == " --network caser --window 12"
     assert Options.chosen().command() == ""

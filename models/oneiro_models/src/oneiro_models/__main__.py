@@ -30,6 +30,8 @@ HELP = {
     "epochs": "at most so many",
     "patience": "stop after so many epochs without a better validation HR@10",
     "validate_every": "epochs from one validation to the next",
+    "start": "folder of another run on the same events, or of a bundle of the same items: its weights are taken where they fit",
+    "rows": "fixed: the item rows stay what they are at the start",
     "schedule": "of dreamrec: how noise grows with the steps",
     "diffusion_steps": "of dreamrec: steps from noise to item",
     "denoiser": "of dreamrec: mlp1 is one affine layer, whose chain collapses; mlp2 has a hidden layer",
@@ -141,6 +143,7 @@ CHOICES = {
     "seen": ["exclude", "allow"],
     "head": ["shared", "separate"],
     "attributes": ["unused", "added"],
+    "rows": ["learned", "fixed"],
     "schedule": ["linear", "exp", "cosine", "sqrt"],
     "denoiser": ["mlp1", "mlp2"],
 }

@@ -39,7 +39,8 @@ class FullSoftmax(torch.autograd.Function):
             loss += (weight * (highest + total.log() - target_logits)).sum()
             gradient = logits.mul_(weight / total).scatter_add_(1, chosen, -weight)
             states_grad[part] = gradient @ rows
-            rows_grad.addmm_(gradient.T, states[part])
+            if ctx.needs_input_grad[1]:
+                rows_grad.addmm_(gradient.T, states[part])
             bias_grad += gradient.sum(0)
         ctx.save_for_backward(states_grad, rows_grad, bias_grad)
         return loss

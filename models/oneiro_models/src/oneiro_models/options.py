@@ -1,6 +1,7 @@
 """How a network is trained."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from . import Problem
 
@@ -51,6 +52,8 @@ class Options:
     guidance: float = 2.0
     draws: int = 3
     seed: int = 1
+    start: str = ""
+    rows: str = "learned"
 
     @classmethod
     def chosen(cls, network: str = "sasrec", **given) -> "Options":
@@ -63,5 +66,6 @@ class Options:
     def command(self) -> str:
         """The options that differ from the network's defaults, as on the command line."""
         usual = Options(**DEFAULTS[self.network])
-        changed = [field for field in fields(self) if getattr(self, field.name) != getattr(usual, field.name)]
-        return "".join(f" --{field.name.replace('_', '-')} {getattr(self, field.name)}" for field in changed)
+        shown = {field.name: getattr(self, field.name) for field in fields(self)} | {"start": Path(self.start).name}
+        changed = {name: value for name, value in shown.items() if value != getattr(usual, name)}
+        return "".join(f" --{name.replace('_', '-')} {value}" for name, value in changed.items())

@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from . import Problem
 from .batches import Draws, Windows
+from .bundle import Bundle
 from .data import Dataset
+from .encoder import bundled_network
 from .metrics import evaluate, figures
 from .networks import NETWORKS, Network, Shape, SummedRows, state_with_sums
 from .options import Options
@@ -50,8 +52,11 @@ class Training:
         torch.manual_seed(options.seed)
         self.network = built(options, data.items)
         self.network.start(options.scale)
+        if options.start:
+            begin(self.network, Path(options.start), data)
         if options.attributes == "added":
             add_attributes(self.network, data, options.scale)
+        self.network.items.requires_grad_(options.rows == "learned")
         self.network.to(self.device)
         self.averaged = deepcopy(self.network) if options.average else self.network
         self.steps = 0
@@ -144,6 +149,22 @@ def built(options: Options, items: int) -> Network:
     """The untrained network that the options describe."""
     shape = Shape(items, options.width, options.window, options.blocks, options.head == "separate")
     return NETWORKS[options.network].chosen(shape, options)
+
+
+def begin(network: Network, folder: Path, data: Dataset) -> None:
+    """Gives the network those weights of a run or a bundle that have the name and the shape of its own; item rows at least."""
+    if (folder / "manifest.json").exists():
+        bundle = Bundle(folder)
+        if bundle.strings("ids") != data.catalog.ids:
+            raise Problem(f"{folder} has other items than {data.name}")
+        found = bundled_network(bundle).state_dict()
+    else:
+        found = _load(folder / "best.pt", data)["network"]
+    own = network.state_dict()
+    fitting = {name: weight for name, weight in found.items() if name in own and own[name].shape == weight.shape}
+    if "items.weight" not in fitting:
+        raise Problem(f"{folder} has item rows {found['items.weight'].shape[1]} wide, the network's are {network.shape.width}")
+    network.load_state_dict(fitting, strict=False)
 
 
 def add_attributes(network: Network, data: Dataset, scale: float) -> None:
