@@ -81,7 +81,7 @@ def test_onnx_runtime_goes_through_the_golden_chains(bundle, kept, name):
 
 def test_the_recurrence_goes_through_the_golden_chains(bundle, kept):
     oracle, states = Oracle(bundle, "affine"), kept["affine.states"]
-    found = oracle.by_recurrence(oracle.condition(states), noise_of(kept, len(states)))
+    found = oracle.by_recurrence(states, noise_of(kept, len(states)))
     assert np.abs(found - kept["affine.chain"][:, 0]).max() <= 1e-4 * np.abs(found).max()
     assert np.abs(oracle(states, kept["seeds"], 2) - kept["affine.collapsed"][:, 2]).max() <= 1e-5 * np.abs(found).max()
 
@@ -174,6 +174,20 @@ def test_checkpoints_of_the_authors_code_are_taken(checkpoint, tmp_path, kind):
     assert bundle.manifest["recipe"]["steps"][0] == {"retrieve": "oracle", "oracle": "dreamrec", "count": 12}
     assert "collapsed.noise" in bundle.tensors("oracle") or kind == "mlp2"
     assert str(tmp_path) not in json.dumps(bundle.manifest)
+
+
+@pytest.mark.parametrize("name", ["affine", "mlp2"])
+def test_a_dream_is_drawn(models, tmp_path, capsys, name):
+    ids = Bundle(models / "tiny-oracle").strings("ids")
+    seen = ["--seen", ids[3], "--seen", ids[8]]
+    command = ["picture", str(models / "tiny-oracle"), str(tmp_path / "dream.png"), "--oracle", name, *seen]
+    assert main(command) == 0
+    assert (tmp_path / "dream.png").stat().st_size > 20_000
+    assert main([*command, "--seen", "film-99"]) == 1 and main([*command, "--oracle", "other"]) == 1
+    assert main(["picture", str(models / "tiny"), str(tmp_path / "dream.png")]) == 1
+    shown = capsys.readouterr()
+    assert len(shown.out.split(": ")[1].split(", ")) == 5 and not {ids[3], ids[8]} & set(shown.out.split())
+    assert "has no item `film-99`" in shown.err and "no oracle `other`; it has affine, mlp2" in shown.err and "tiny has no oracle" in shown.err
 
 
 def test_what_is_no_checkpoint_is_explained(checkpoint, tmp_path):

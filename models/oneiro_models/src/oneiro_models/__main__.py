@@ -120,6 +120,13 @@ def parser() -> argparse.ArgumentParser:
     events.add_argument("out", type=Path, help="a .csv file: user, item (the bundle's ids), time, split (train or val)")
     events.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
 
+    picture = command("picture", run_picture, "draw how a bundle's oracle comes to its dream")
+    picture.add_argument("bundle", type=Path, help="folder of the bundle")
+    picture.add_argument("out", type=Path, help="a .png file")
+    picture.add_argument("--seen", action="append", default=[], metavar="ID", help="an item of the history; the oldest first")
+    picture.add_argument("--oracle", help="the bundle's first if not given")
+    picture.add_argument("--seed", type=int, default=0, help="of the noise")
+
     tiny = command("tiny", run_tiny, "write the tests' bundle models/tiny")
     tiny.add_argument("out", type=Path, help="folder of the bundle")
 
@@ -263,6 +270,13 @@ def run_events(options) -> None:
 
     write_events(_data(options), options.out, options.rows)
     print(f"wrote {options.out}")
+
+
+def run_picture(options) -> None:
+    from .picture import draw_dream
+
+    nearest = draw_dream(options.bundle, options.out, options.seen, options.oracle, options.seed)
+    print(f"nearest to the dream in {options.out}: {', '.join(nearest)}")
 
 
 def run_tiny(options) -> None:

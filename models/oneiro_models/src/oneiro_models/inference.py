@@ -1,5 +1,7 @@
 """Bundles at work in ONNX Runtime, as the oneiro library runs them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnxruntime
 
@@ -85,12 +87,17 @@ class Oracle:
         """The oracle of each state, [B, d]."""
         steps, width = len(self.schedule), states.shape[1]
         if "collapsed.noise" not in self.part:
-            return self.by_graph(states, lambda t: gaussian(seeds, t, draw, width))
+            return self.chain(states, lambda t: gaussian(seeds, t, draw, width))
         mean = self.condition(states) @ self.part["collapsed.condition"].T + self.part["collapsed.constant"]
         return mean + gaussian(seeds, steps, draw, width) @ self.part["collapsed.noise"].T
 
-    def by_graph(self, states: np.ndarray, noise) -> np.ndarray:
-        """Step by step through the denoiser's graph, by `noise`: t → z, with t = T for the initial one."""
+    def chain(self, states: np.ndarray, noise: Callable, path: list | None = None) -> np.ndarray:
+        """Step by step, by `noise`: t → z, with t = T for the initial one: by the tables of an affine denoiser, else its graph."""
+        way = self.by_recurrence if "affine.x" in self.part else self.by_graph
+        return way(states, noise, path)
+
+    def by_graph(self, states: np.ndarray, noise: Callable, path: list | None = None) -> np.ndarray:
+        """Through the denoiser's graph, guided and alone as one batch."""
         both = np.concatenate([states, np.tile(self.part["unconditional"], (len(states), 1))])
 
         def predict(x: np.ndarray, t: int) -> np.ndarray:
@@ -98,13 +105,13 @@ class Oracle:
             guided, alone = np.split(self.graph.run(["x0"], inputs)[0], 2)
             return (1 + self.guidance) * guided - self.guidance * alone
 
-        return self.schedule.chain(predict, noise(len(self.schedule)), noise)
+        return self.schedule.chain(predict, noise(len(self.schedule)), noise, path)
 
-    def by_recurrence(self, condition: np.ndarray, noise) -> np.ndarray:
-        """Step by step by the tables of an affine denoiser, for guided conditions c'."""
+    def by_recurrence(self, states: np.ndarray, noise: Callable, path: list | None = None) -> np.ndarray:
+        """By the tables of an affine denoiser."""
         w_x, steps = self.part["affine.x"], self.part["affine.steps"]
-        offset = condition @ self.part["affine.condition"].T
-        return self.schedule.chain(lambda x, t: x @ w_x.T + offset + steps[t], noise(len(self.schedule)), noise)
+        offset = self.condition(states) @ self.part["affine.condition"].T
+        return self.schedule.chain(lambda x, t: x @ w_x.T + offset + steps[t], noise(len(self.schedule)), noise, path)
 
 
 class OracleScorer(BundleScorer):

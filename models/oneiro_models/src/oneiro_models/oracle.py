@@ -109,9 +109,9 @@ def check_oracle(bundle: Bundle, name: str, network: DreamRec) -> None:
         return
     condition = network.guided(states).detach().numpy()
     chains = oracle.by_recurrence
-    same("the recurrence under recorded noise", chains(condition, lambda t: gaussian(np.arange(4), t, 0, width)), expected)
+    same("the recurrence under recorded noise", chains(states.numpy(), lambda t: gaussian(np.arange(4), t, 0, width)), expected)
     same("the collapsed mean", condition @ part["collapsed.condition"].T + part["collapsed.constant"], mean)
-    spread = chains(np.repeat(condition[:1], CHAINS, 0), lambda t: generator.standard_normal((CHAINS, width), np.float32)) - mean[0]
+    spread = chains(np.repeat(states[:1].numpy(), CHAINS, 0), lambda t: generator.standard_normal((CHAINS, width), np.float32)) - mean[0]
     covariance = part["collapsed.noise"].astype(np.float64) @ part["collapsed.noise"].T
     variance, rounding = np.diag(covariance), 1e-5 * np.abs(mean).max()
     error = np.sqrt((np.outer(variance, variance) + covariance**2) / CHAINS)
