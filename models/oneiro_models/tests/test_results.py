@@ -45,6 +45,7 @@ def test_of_several_configurations_the_best_stands_in_the_table_and_the_others_b
     shown = page([*lucky, *good, run(0.1, " --width 8")])
     table, _, below = shown.partition("Other configurations:")
     assert "| GRU4Rec (1 × 64), seed 1 |" in table and "| GRU4Rec (1 × 64), seed 2 |" in table and ", seed 3" not in table
+    assert "| GRU4Rec (1 × 64), mean of 2 seeds | 0.2000 ± 0.0000 | 0.2900 ± 0.0141 |" in table and "mean of" not in below
     assert "0.3100" not in shown and "`train DATA/films RUN --dropout 0.6 --seed 2` (epoch 4 kept)" in table
     assert "| `the defaults` | 2 | 0.2700 | 0.2000 | 4, 4 |\n| `--width 8` | 1 | 0.1000 | 0.2000 | 4 |\n" in below
 

@@ -1,6 +1,7 @@
 """A picture of how an oracle comes to its dream: the denoising path among the items, and how near it comes to the nearest."""
 
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import matplotlib
 import numpy as np
@@ -77,7 +78,9 @@ def picture(path: np.ndarray, items: np.ndarray, seen: np.ndarray, nearest: np.n
     right.plot(np.arange(len(path)), (_directions(path) @ items.T).max(1), color="grey", linestyle=":", label="nearest of all")
     right.set(title="How near it comes", xlabel="steps gone", ylabel="cosine to the item")
     right.legend(loc="best", fontsize="small")
-    figure.savefig(out, dpi=120)
+    with catch_warnings():
+        simplefilter("ignore")  # the font may lack a letter of a title
+        figure.savefig(out, dpi=120)
     pyplot.close(figure)
 
 

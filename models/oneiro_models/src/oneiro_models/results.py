@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import mean, stdev
 
 from . import Problem
 from .metrics import Figure, as_table
@@ -16,7 +17,8 @@ HEAD = (
     "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train`, `evaluate --record` and "
     "`agree --record` left in RUNS; never by hand.\n\n"
     "Every item is ranked, those of the history left out or ranked too, as each heading says; ties count against the method. "
-    "A figure is the mean over the rows ± its standard error. Baselines are computed anew on all rows beside every network. "
+    "A figure is the mean over the rows ± its standard error; of several seeds, the mean of theirs ± their standard deviation. "
+    "Baselines are computed anew on all rows beside every network. "
     "The epoch of a trained network is chosen by HR@10 on the first kind of rows of its data set, which flatters it a little; "
     "so does the choice among several configurations: each network's best by HR@10 (the mean over its seeds) stands in the "
     "table with every seed, the others are listed below it. "
@@ -98,6 +100,7 @@ def _section(rows: str, seen: str, group: list[Result]) -> str:
                 kept = f" (epoch {result.epoch} kept)" if result.epoch else ""
                 notes.append(f"- {method}: `{result.command}`{kept}")
             methods.setdefault(method, found)
+    methods |= {f"{runs[0].subject}, mean of {len(runs)} seeds": _spread(runs) for runs in _configurations(shown) if len(runs) > 1}
     baselines = [result.command for result in group if result.subject is None]
     notes += [f"- baselines: `{command}`" for command in baselines[:1]]
     ordered = dict(sorted(methods.items(), key=lambda one: one[1]["NDCG@10"].mean))
@@ -107,14 +110,28 @@ def _section(rows: str, seen: str, group: list[Result]) -> str:
 
 def _best(group: list[Result]) -> tuple[list[Result], list[list[Result]]]:
     """What the table shows, and the configurations that it does not: each network's best, and all that is no run."""
-    networks: dict[str, dict[str, list[Result]]] = {}
-    for result in group:
-        if result.epoch:
-            networks.setdefault(result.subject.split(" (")[0], {}).setdefault(result.configuration, []).append(result)
-    ranked = [sorted(found.values(), key=_hits, reverse=True) for found in networks.values()]
+    networks: dict[str, list[list[Result]]] = {}
+    for runs in _configurations(group):
+        networks.setdefault(runs[0].subject.split(" (")[0], []).append(runs)
+    ranked = [sorted(found, key=_hits, reverse=True) for found in networks.values()]
     best = [result for configurations in ranked for result in configurations[0]]
     others = sorted((runs for configurations in ranked for runs in configurations[1:]), key=_hits, reverse=True)
     return [result for result in group if not result.epoch or result in best], others
+
+
+def _configurations(results: list[Result]) -> list[list[Result]]:
+    """The runs, those that differ by their seed alone together."""
+    found: dict[tuple, list[Result]] = {}
+    for result in results:
+        if result.epoch:
+            found.setdefault((result.subject, result.configuration), []).append(result)
+    return list(found.values())
+
+
+def _spread(runs: list[Result]) -> dict[str, Figure]:
+    """The mean over seeds and the standard deviation."""
+    seeds = {name: [run.figures[run.subject][name].mean for run in runs] for name in runs[0].figures[runs[0].subject]}
+    return {name: Figure(mean(values), stdev(values)) for name, values in seeds.items()}
 
 
 def _hits(runs: list[Result]) -> float:
