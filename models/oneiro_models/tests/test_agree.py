@@ -40,6 +40,14 @@ def test_the_tiny_networks_agree(models, films, seen):
         assert one.figures["f32"] == pytest.approx(one.figures["PyTorch"], abs=1e-9)
 
 
+def test_the_tiny_oracles_agree(models, films):
+    found = agree(films, models / "tiny-oracle", ONEIRO)
+    assert [one.encoder for one in found] == ["affine", "mlp2"]
+    for one in found:
+        assert one.problem() is None and len(one.close) <= 2
+        assert one.figures["f32"] == pytest.approx(one.figures["PyTorch"], abs=0.03)
+
+
 def test_rows_of_their_own_are_asked_one_by_one(models, films):
     """Histories that are no user's: the same item again, longer than the window, one item."""
     histories = [np.array([3, 3, 3]), np.arange(12), np.array([7])]

@@ -9,7 +9,7 @@ from oneiro_models.bundle import Bundle, Catalog
 from oneiro_models.encoder import bundled_network, encoder_graph
 from oneiro_models.export import Description, Encoder, check, finish, torch_states, write
 from oneiro_models.inference import BundleScorer
-from oneiro_models.networks import NETWORKS
+from oneiro_models.networks import ENCODERS
 from oneiro_models.train import Scorer
 
 
@@ -22,7 +22,7 @@ def session(tmp_path, network):
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 3])
-@pytest.mark.parametrize("kind", list(NETWORKS))
+@pytest.mark.parametrize("kind", list(ENCODERS))
 def test_a_batch_of_different_lengths_equals_pytorch(tmp_path, network, kind, blocks):
     network = network(kind=kind, blocks=blocks)
     generator = np.random.default_rng(3)
@@ -42,7 +42,7 @@ def test_a_batch_of_different_lengths_equals_pytorch(tmp_path, network, kind, bl
 
 @pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("blocks", [1, 3])
-@pytest.mark.parametrize("kind", list(NETWORKS))
+@pytest.mark.parametrize("kind", list(ENCODERS))
 def test_weights_are_read_back_as_they_were(tmp_path, network, kind, blocks, separate):
     before, about = network(kind=kind, blocks=1 if kind == "caser" else blocks, separate=separate), Description("new", "", {})
     catalog = Catalog([f"item-{item}" for item in range(30)], counts=np.arange(1, 31))
@@ -76,7 +76,7 @@ def test_shipped_encoders_equal_pytorch(models, name):
 
 
 @pytest.mark.parametrize("separate", [False, True])
-@pytest.mark.parametrize("kind", list(NETWORKS))
+@pytest.mark.parametrize("kind", list(ENCODERS))
 def test_a_bundle_of_each_network_scores_as_pytorch_does(tmp_path, network, kind, separate):
     network, cold = network(kind=kind, separate=separate), np.arange(30) == 7
     about = Description("new", "", {})

@@ -237,7 +237,7 @@ def test_a_network_begins_with_the_weights_of_another_run_or_bundle(circle, tmp_
     Training(data, run, Options(**FEW | {"epochs": 1}), "cpu").run()
     assert main(["export", str(circle), str(run), str(bundle)]) == 0
     first, _ = load_run(run, data)
-    few = FEW | {"rows": "fixed", "contrast": 1.0, "epochs": 1, "diffusion_steps": 10}
+    few = FEW | {"fixed": "rows", "contrast": 1.0, "epochs": 1, "diffusion_steps": 10}
     for start in (run, bundle):
         options = Options.chosen("dreamrec", **few | {"blocks": 2, "start": str(start)})
         training = Training(data, tmp_path / f"from-{start.name}", options, "cpu")
@@ -246,7 +246,21 @@ def test_a_network_begins_with_the_weights_of_another_run_or_bundle(circle, tmp_
         network, _ = load_run(training.folder, data)
         assert torch.equal(network.items.weight, first.items.weight)
         assert not torch.equal(network.blocks[1].inner.weight, first.blocks[1].inner.weight)
-        assert options.command().endswith(f" --diffusion-steps 10 --contrast 1.0 --start {start.name} --rows fixed")
+        assert options.command().endswith(f" --diffusion-steps 10 --contrast 1.0 --start {start.name} --fixed rows")
+    whole = Options.chosen("dreamrec", **few | {"blocks": 2, "start": str(run), "fixed": "start"})
+    training = Training(data, tmp_path / "whole", whole, "cpu")
+    states, rows = training.batches.states, len(Draws(data, whole).targets)
+    assert states.shape == (rows, 16) and len(training.batches.targets) == rows
+    history = training.batches.histories[rows - 1 :].long()
+    with torch.no_grad():
+        torch.testing.assert_close(training.network(history, (history < 12).sum(1)), states[rows - 1 :])
+    training.run()
+    network, _ = load_run(training.folder, data)
+    assert torch.equal(network.blocks[1].inner.weight, first.blocks[1].inner.weight)
+    assert training.history[-1]["HR@10"] > 0.9 and training.history[-1]["NDCG@10"] > 0.6
+    for wrong in (Options.chosen("dreamrec", **few | {"start": str(run), "fixed": "start", "window": 5}), Options(**FEW, fixed="start")):
+        with pytest.raises(Problem, match="brings no whole encoder"):
+            Training(data, tmp_path / "wrong", wrong, "cpu")
     with pytest.raises(Problem, match="has item rows 16 wide, the network's are 8"):
         Training(data, tmp_path / "other", Options(**FEW | {"start": str(run), "width": 8}), "cpu")
 

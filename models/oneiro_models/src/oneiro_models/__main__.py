@@ -31,7 +31,7 @@ HELP = {
     "patience": "stop after so many epochs without a better validation HR@10",
     "validate_every": "epochs from one validation to the next",
     "start": "folder of another run on the same events, or of a bundle of the same items: its weights are taken where they fit",
-    "rows": "fixed: the item rows stay what they are at the start",
+    "fixed": "what learns no more: the item rows, or all that --start brought",
     "schedule": "of dreamrec: how noise grows with the steps",
     "diffusion_steps": "of dreamrec: steps from noise to item",
     "denoiser": "of dreamrec: mlp1 is one affine layer, whose chain collapses; mlp2 has a hidden layer",
@@ -150,7 +150,7 @@ CHOICES = {
     "seen": ["exclude", "allow"],
     "head": ["shared", "separate"],
     "attributes": ["unused", "added"],
-    "rows": ["learned", "fixed"],
+    "fixed": ["nothing", "rows", "start"],
     "schedule": ["linear", "exp", "cosine", "sqrt"],
     "denoiser": ["mlp1", "mlp2"],
 }

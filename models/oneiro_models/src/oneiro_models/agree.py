@@ -1,6 +1,6 @@
 """oneiro beside PyTorch: `oneiro eval` and the network itself rank the target of every validation row.
 
-The network is the PyTorch module with the weights read back from the bundle. Where two ranks differ, PyTorch's own scores
+The network is the PyTorch module with the weights read back from the bundle. Oracles answer under the same noise. Where two ranks differ, PyTorch's own scores
 say whether they may: the target's score is moved up and down by `CLOSE` of itself, and a rank within what comes out is
 float rounding. Such rows are listed; every other difference is a failure.
 """
@@ -24,6 +24,7 @@ from .compare import PROGRAM, making
 from .data import Dataset, Rows, write_events
 from .encoder import bundled_network
 from .metrics import figures, ranks
+from .oracle import bundled_oracle
 from .results import file_name
 from .train import Scorer
 
@@ -38,7 +39,7 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class Agreement:
-    """One encoder of a bundle on one kind of rows. A rank of None: the target never ranks."""
+    """One encoder or oracle of a bundle on one kind of rows. A rank of None: the target never ranks."""
 
     data_set: str
     rows: str
@@ -74,7 +75,9 @@ class Agreement:
 
 
 def agree(data: Dataset, folder: Path, oneiro: str, kind: str | None = None, seen: str | None = None) -> list[Agreement]:
-    """Each encoder of a bundle by both, with tables as they are and in the smaller types."""
+    """Each encoder and oracle of a bundle by both, with tables as they are and in the smaller types; an encoder that guides
+    an oracle by that alone.
+    """
     bundle = Bundle(folder)
     if bundle.strings("ids") != data.catalog.ids:
         raise Problem(f"{folder} has other items than {data.name}")
@@ -88,19 +91,23 @@ def agree(data: Dataset, folder: Path, oneiro: str, kind: str | None = None, see
     with TemporaryDirectory() as working:
         events = Path(working) / "events.csv"
         lines = write_events(data, events, chosen)
+        seeds = np.argsort(np.argsort(lines))  # of oracles: `oneiro eval` numbers rows by their lines
         bundles = _smaller(bundle, Path(working))
-        for encoder in bundle.manifest["encoders"]:
-            expected, least, most = by_pytorch(bundle, encoder, rows, seen)
+        oracles = bundle.manifest.get("oracles", {})
+        guiding = {oracle["encoder"] for oracle in oracles.values()}
+        ways = [("encoder", name) for name in bundle.manifest["encoders"] if name not in guiding]
+        for way, judge in [*ways, *(("oracle", name) for name in oracles)]:
+            expected, least, most = by_pytorch(bundle, way, judge, rows, seeds, seen)
             found, measured = {}, {"PyTorch": {name: figure.mean for name, figure in figures(expected).items()}}
             for dtype, path in bundles.items():
-                found[dtype], measured[dtype] = by_oneiro(oneiro, path, encoder, events, lines, seen)
+                found[dtype], measured[dtype] = by_oneiro(oneiro, path, way, judge, events, lines, seen)
             own = next(iter(found.values()))
             differ = np.flatnonzero(expected != own)
             pairs = {row: [int(row), _shown(expected[row]), _shown(own[row])] for row in differ}
             close = (least <= own) & (own <= most)
             agreements.append(
                 Agreement(
-                    data.name, chosen, len(rows), seen, name, encoder, command,
+                    data.name, chosen, len(rows), seen, name, judge, command,
                     [pair for row, pair in pairs.items() if close[row]],
                     [pair for row, pair in pairs.items() if not close[row]],
                     measured,
@@ -109,17 +116,20 @@ def agree(data: Dataset, folder: Path, oneiro: str, kind: str | None = None, see
     return agreements
 
 
-def by_pytorch(bundle: Bundle, encoder: str, rows: Rows, seen: str) -> np.ndarray:
+def by_pytorch(bundle: Bundle, way: str, name: str, rows: Rows, seeds: np.ndarray, seen: str) -> np.ndarray:
     """The rank of every target, and the least and the greatest it might be for scores as close as `CLOSE`; [3, n].
     Infinite where the target never ranks.
     """
-    scored = bundle.space(bundle.manifest["encoders"][encoder]["output"])
-    scorer = Scorer(bundled_network(bundle, encoder), scored.get("cold", np.zeros(len(scored["rows"]))) == 1)
+    scored = bundle.space(bundle.manifest[f"{way}s"][name]["output"])
+    network = bundled_oracle(bundle, name) if way == "oracle" else bundled_network(bundle, name)
+    scorer = Scorer(network, scored.get("cold", np.zeros(len(scored["rows"]))) == 1)
     found = []
-    for start in tqdm(range(0, len(rows), BATCH), desc=f"{encoder} by PyTorch", leave=False):
+    for start in tqdm(range(0, len(rows), BATCH), desc=f"{name} by PyTorch", leave=False):
         histories, targets = rows.histories[start : start + BATCH], rows.targets[start : start + BATCH]
         left_out = histories if seen == "exclude" else [[]] * len(histories)
-        scores, place = scorer(histories), np.arange(len(targets))
+        place = np.arange(len(targets))
+        scores = scorer(histories, seeds[start : start + BATCH])
+        scores = scores[0] if scorer.draws else scores
         own = scores[place, targets]
         possible = []
         ranked = np.isfinite(own)
@@ -130,10 +140,12 @@ def by_pytorch(bundle: Bundle, encoder: str, rows: Rows, seen: str) -> np.ndarra
     return np.concatenate(found, axis=1)
 
 
-def by_oneiro(oneiro: str, bundle: Path, encoder: str, events: Path, lines: np.ndarray, seen: str) -> tuple[np.ndarray, dict]:
+def by_oneiro(
+    oneiro: str, bundle: Path, way: str, name: str, events: Path, lines: np.ndarray, seen: str
+) -> tuple[np.ndarray, dict]:
     """The rank of every target by `oneiro eval`, infinite where it never ranks, and its figures."""
     out = events.with_name("ranks.csv")
-    options = ["--by", "encoder", "--encoder", encoder, "--seen", seen, "--ranks", str(out), "--json"]
+    options = ["--by", way, f"--{way}", name, "--seen", seen, "--ranks", str(out), "--json"]
     command = [oneiro, "eval", str(bundle), str(events), *options]
     try:
         run = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment())

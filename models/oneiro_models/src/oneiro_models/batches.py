@@ -4,12 +4,13 @@ An event's weight halves every `half_life` days before the end of training, sinc
 Data without times weigh all events alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from . import Problem
 from .data import Dataset
@@ -32,9 +33,12 @@ class Batch:
     lengths: Tensor
     targets: Tensor
     weights: Tensor
+    states: Tensor | None = None
+    """Of draws, the states of the histories [B, d] by an encoder that learns no more."""
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        values = (getattr(self, field.name) for field in fields(self))
+        return Batch(*(value if value is None else value.to(device) for value in values))
 
 
 def weighted(data: Dataset, options: Options) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -93,25 +97,39 @@ class Draws:
 
     def __init__(self, data: Dataset, options: Options):
         sequences, window = weighted(data, options), options.window
-        rows = sum(len(items) for items, _ in sequences)
-        if rows < options.batch:
-            raise Problem(f"{rows} training events do not fill one batch of {options.batch}: name a smaller --batch")
-        self.batch = options.batch
-        self.histories = torch.full((rows, window), data.items)
-        self.lengths = torch.zeros(rows, dtype=torch.int64)
-        row = 0
-        for items, _ in sequences:
-            items = torch.as_tensor(items)
-            for place in range(len(items)):
-                length = min(place, window)
-                self.histories[row, :length] = items[place - length : place]
-                self.lengths[row] = length
-                row += 1
-        self.targets = torch.as_tensor(np.concatenate([items for items, _ in sequences]))
+        self.items, self.batch, self.states = data.items, options.batch, None
+        rows = [(items[max(place - window, 0) : place], items[place]) for items, _ in sequences for place in range(len(items))]
+        if len(rows) < options.batch:
+            raise Problem(f"{len(rows)} training events do not fill one batch of {options.batch}: name a smaller --batch")
+        self.histories = torch.full((len(rows), window), data.items, dtype=torch.int32)
+        for row, (history, _) in enumerate(rows):
+            self.histories[row, : len(history)] = torch.as_tensor(history)
+        self.targets = torch.tensor([target for _, target in rows])
         self.weights = torch.as_tensor(np.concatenate([weights for _, weights in sequences]), dtype=torch.float32)
+
+    def fix(self, data: Dataset, options: Options, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Computes all states once, by `encode`: histories, lengths → states [B, L, d]. Rows are then the places of windows
+        cut once: a history begins where its window does.
+        """
+        histories, states, targets, weights = [], [], [], []
+        for batch in Windows(data, options).epoch(np.random.default_rng(options.seed)):
+            rows, places = torch.nonzero(batch.targets < data.items, as_tuple=True)
+            past = torch.arange(batch.histories.shape[1]) <= places[:, None]
+            history = batch.histories[rows].where(past, data.items).int()
+            histories.append(functional.pad(history, (0, options.window - history.shape[1]), value=data.items))
+            states.append(encode(batch.histories, batch.lengths)[rows, places])
+            targets.append(batch.targets[rows, places])
+            weights.append(batch.weights[rows, places])
+        first = (self.histories[:, 0] == data.items).nonzero().squeeze(1)
+        empty = encode(torch.full((1, 1), data.items), torch.zeros(1, dtype=torch.int64))[0]
+        self.histories = torch.cat([self.histories[first], *histories])
+        self.targets, self.weights = torch.cat([self.targets[first], *targets]), torch.cat([self.weights[first], *weights])
+        self.states = torch.cat([empty.expand(len(first), -1), *states])
 
     def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
         for _ in range(len(self.targets) // self.batch):
             rows = torch.as_tensor(generator.choice(len(self.targets), self.batch, replace=False, shuffle=False))
-            longest = max(int(self.lengths[rows].max()), 1)
-            yield Batch(self.histories[rows, :longest], self.lengths[rows], self.targets[rows], self.weights[rows])
+            histories = self.histories[rows].long()
+            lengths = (histories < self.items).sum(1)
+            states = None if self.states is None else self.states[rows]
+            yield Batch(histories[:, : max(int(lengths.max()), 1)], lengths, self.targets[rows], self.weights[rows], states)

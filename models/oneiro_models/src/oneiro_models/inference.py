@@ -75,7 +75,7 @@ class Oracle:
 
     def __init__(self, bundle: Bundle, name: str):
         contract = bundle.manifest["oracles"][name]
-        self.part, self.guidance = bundle.tensors(contract["part"]), np.float32(contract.get("guidance", 0))
+        self.part, self.guidance = bundle.tensors(contract["part"]), np.float32(contract["guidance"])
         self.schedule = Schedule(*(self.part[f"schedule.{table}"] for table in ("signal", "x0", "x", "deviation")))
         self.graph = session(bundle, contract["graph"]) if "graph" in contract else None
 

@@ -53,7 +53,7 @@ class Options:
     draws: int = 3
     seed: int = 1
     start: str = ""
-    rows: str = "learned"
+    fixed: str = "nothing"
 
     @classmethod
     def chosen(cls, network: str = "sasrec", **given) -> "Options":

@@ -77,7 +77,7 @@ def bundled_oracle(bundle: Bundle, name: str) -> DreamRec:
             values.weight.data = torch.tensor(weights[f"layers.{layer}.weight"]).T
             values.bias.data = torch.tensor(weights[f"layers.{layer}.bias"])
     network.unconditional.data = torch.tensor(part["unconditional"])
-    network.guidance = contract.get("guidance", 0.0)
+    network.guidance = contract["guidance"]
     return network
 
 

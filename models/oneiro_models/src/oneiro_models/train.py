@@ -52,19 +52,37 @@ class Training:
         torch.manual_seed(options.seed)
         self.network = built(options, data.items)
         self.network.start(options.scale)
-        if options.start:
-            begin(self.network, Path(options.start), data)
+        taken = begin(self.network, Path(options.start), data) if options.start else set()
         if options.attributes == "added":
             add_attributes(self.network, data, options.scale)
-        self.network.items.requires_grad_(options.rows == "learned")
+        fixed = {"nothing": set(), "rows": {"items.weight"}, "start": taken}[options.fixed]
+        for name, weight in self.network.named_parameters():
+            weight.requires_grad_(name not in fixed)
         self.network.to(self.device)
         self.averaged = deepcopy(self.network) if options.average else self.network
         self.steps = 0
         kind = type(self.network)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate, fused=kind.draws_rows)
         self.batches = Draws(data, options) if kind.draws_rows else Windows(data, options, kind.slides)
+        if options.fixed == "start":
+            self.fix(taken)
         self.rows, self.absent, self.cold = data.validation_rows(), data.cold(), never_ranked(data, options)
         self.history: list[dict] = []
+
+    def fix(self, taken: set[str]) -> None:
+        """Computes the states once, of a network whose encoder learns no more."""
+        own = [name for name, _ in self.network.named_parameters()]
+        missing = [name for name in own if name not in taken and not name.startswith(self.network.beyond)]
+        if missing or not self.network.beyond:
+            lacking = f": it lacks {missing[0]}" if missing else ""
+            raise Problem(f"--fixed start: --start brings no whole encoder that {self.options.network} goes on from{lacking}")
+
+        @torch.no_grad()
+        def encode(histories: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+            return self.network.states(histories.to(self.device), lengths.to(self.device)).cpu()
+
+        self.network.eval()
+        self.batches.fix(self.data, self.options, encode)
 
     def run(self) -> None:
         """Trains until the epochs are used up or validation HR@10 has not risen for `patience` epochs."""
@@ -151,8 +169,10 @@ def built(options: Options, items: int) -> Network:
     return NETWORKS[options.network].chosen(shape, options)
 
 
-def begin(network: Network, folder: Path, data: Dataset) -> None:
-    """Gives the network those weights of a run or a bundle that have the name and the shape of its own; item rows at least."""
+def begin(network: Network, folder: Path, data: Dataset) -> set[str]:
+    """Gives the network those weights of a run or a bundle that have the name and the shape of its own; item rows at least.
+    The names of all that it took.
+    """
     if (folder / "manifest.json").exists():
         bundle = Bundle(folder)
         if bundle.strings("ids") != data.catalog.ids:
@@ -165,6 +185,7 @@ def begin(network: Network, folder: Path, data: Dataset) -> None:
     if "items.weight" not in fitting:
         raise Problem(f"{folder} has item rows {found['items.weight'].shape[1]} wide, the network's are {network.shape.width}")
     network.load_state_dict(fitting, strict=False)
+    return set(fitting)
 
 
 def add_attributes(network: Network, data: Dataset, scale: float) -> None:

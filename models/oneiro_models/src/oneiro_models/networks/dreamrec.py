@@ -32,6 +32,7 @@ class DreamRec(SASRec):
     """SASRec's rows, positions and blocks; φ; a denoiser."""
 
     draws_rows = True
+    beyond = ("unconditional", "denoiser.")
 
     @classmethod
     def chosen(cls, shape: Shape, options: Options) -> "DreamRec":
@@ -70,7 +71,8 @@ class DreamRec(SASRec):
         signal = self.signal[step][:, None]
         x_t = signal.sqrt() * x_0 + (1 - signal).sqrt() * torch.randn_like(x_0)
         dropped = torch.rand(len(step), 1, device=x_0.device) < self.dropped
-        condition = torch.where(dropped, self.unconditional, self(batch.histories, batch.lengths))
+        states = self(batch.histories, batch.lengths) if batch.states is None else batch.states
+        condition = torch.where(dropped, self.unconditional, states)
         predicted = self.denoiser(x_t, condition, step)
         loss = (batch.weights * (x_0 - predicted).square().mean(1)).sum() / batch.weights.sum()
         if self.contrast:

@@ -39,6 +39,8 @@ class Network(nn.Module):
     """Whether it is trained on draws of single histories instead of windows with a target at every place. Its steps are
     small then, and Adam's share of them is large: it is the fused one.
     """
+    beyond: tuple[str, ...] = ()
+    """What the names of those weights begin with that work on the states of an encoder."""
     draws: int | None = None
     """How many answers a history gets where chance plays a part in them; None: it plays none."""
 
