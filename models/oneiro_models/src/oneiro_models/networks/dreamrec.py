@@ -6,13 +6,21 @@ the condition c is the learned vector φ instead of h:
 
     loss = mean of (x_0 − f(x_t, c, t))²        x_t = √ᾱ_t·x_0 + √(1 − ᾱ_t)·ε, t uniform, ε ~ N(0, I)
 
-The gradient reaches E[next item] too. The chain of `diffusion.py` then turns noise into the oracle x with
+The gradient reaches E[next item] too, and nothing keeps the rows apart: by this loss alone they all come together. With
+`contrast` λ > 0, which is ours, the rows are measured in units of their root mean square, so that x_0 is as large as ε, and
+the softmax of the predicted item over all items joins in, the more the less x_t itself tells:
+
+    loss + λ · weighted mean of −log softmax(E·x̂_0 / √d)[next item], with weights 1 − ᾱ_t
+
+The chain of `diffusion.py` then turns noise into the oracle x with
 
     x̂_0 = (1 + w)·f(x, h, t) − w·f(x, φ, t)     for an affine f one pass with c' = (1 + w)·h − w·φ
 
 and items are ranked by x · E[i]. Where it differs from the authors' code: dropout is off when histories are answered, masks
 come from the length alone, and the padding row does not rank.
 """
+
+from math import sqrt
 
 import numpy as np
 import torch
@@ -72,14 +80,14 @@ class DreamRec(SASRec):
         x_t = signal.sqrt() * x_0 + (1 - signal).sqrt() * torch.randn_like(x_0)
         dropped = torch.rand(len(step), 1, device=x_0.device) < self.dropped
         states = self(batch.histories, batch.lengths) if batch.states is None else batch.states
-        condition = torch.where(dropped, self.unconditional, states)
-        predicted = self.denoiser(x_t, condition, step)
+        predicted = self.denoiser(x_t, torch.where(dropped, self.unconditional, states), step)
         loss = (batch.weights * (x_0 - predicted).square().mean(1)).sum() / batch.weights.sum()
-        if self.contrast:
-            targets = batch.targets
-            had = None if seen == "allow" else batch.histories.where(batch.histories < self.shape.items, targets[:, None])
-            loss = loss + self.contrast * full_softmax(unit * predicted, self.table, None, targets, batch.weights, cold, had)
-        return loss
+        if not self.contrast:
+            return loss
+        logits_of = unit / sqrt(self.shape.width) * predicted
+        weights = batch.weights * (1 - signal[:, 0])
+        had = None if seen == "allow" else batch.histories.where(batch.histories < self.shape.items, batch.targets[:, None])
+        return loss + self.contrast * full_softmax(logits_of, self.table, None, batch.targets, weights, cold, had)
 
     def answers(self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None) -> Tensor:
         """The scores by each draw's oracle, [D, B, N]."""
