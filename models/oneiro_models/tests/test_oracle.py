@@ -9,14 +9,16 @@ import torch
 from safetensors.numpy import load_file, save
 from test_bundles import schema  # noqa: F401
 
-from oneiro_models import Problem, golden as goldens
+from oneiro_models import Problem
+from oneiro_models import golden as goldens
 from oneiro_models.__main__ import main
 from oneiro_models.bundle import Bundle
-from oneiro_models.data import read
 from oneiro_models.convert import DREAMS, NAMES, dreamrec_of
+from oneiro_models.data import read
 from oneiro_models.diffusion import Schedule
 from oneiro_models.inference import Oracle, OracleScorer
-from oneiro_models.networks import DreamRec, SASRec, Shape
+from oneiro_models.networks import DreamRec, Shape
+from oneiro_models.noise import gaussian
 from oneiro_models.oracle import bundled_oracle, check_oracle
 from oneiro_models.tiny import dreaming, write_tiny_oracle
 
@@ -32,8 +34,6 @@ def kept(golden):
 
 
 def noise_of(kept, rows):
-    from oneiro_models.noise import gaussian
-
     return lambda t: gaussian(kept["seeds"][:rows], t, 0, 16)
 
 
@@ -128,14 +128,6 @@ def test_a_chain_that_runs_away_is_refused(bundle):
     network.denoiser.layers[0].weight.data *= 1e6
     with pytest.raises(Problem, match="runs away"):
         check_oracle(bundle, "affine", network)
-
-
-def test_the_state_is_that_of_sasrec():
-    network = dreaming(DreamRec(Shape(20, 8, 5, blocks=2), Schedule.of("linear", 10)), np.random.default_rng(0))
-    histories, lengths = torch.randint(20, (6, 5)), torch.tensor([5, 0, 1, 3, 5, 2])
-    histories[torch.arange(5) >= lengths[:, None]] = 20
-    with torch.no_grad():
-        torch.testing.assert_close(network(histories, lengths), SASRec.forward(network, histories, lengths))
 
 
 @pytest.fixture
