@@ -892,6 +892,12 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 #define ONEIRO_ORIGIN_PINNED 4
 
 /**
+ * Put there by its row's score against the ideal item of an oracle; of several, by 1 / its place when each
+ * in turn names its best.
+ */
+#define ONEIRO_ORIGIN_ORACLE 5
+
+/**
  * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
  * with each other. Yours; free with oneiro_ranking_free.
  */
@@ -1145,6 +1151,27 @@ typedef struct oneiro_call_options {
    * each of its users does.
    */
   int64_t deadline_ms;
+  /**
+   * The oracle's name in the manifest; NULL, for the recipe's, by default. This and what follows is for ways that use
+   * an oracle.
+   */
+  const char *oracle;
+  /**
+   * Goes in so many steps through the oracle's chain, without noise on the way: quicker, and only near to the whole
+   * chain; 0, for all of them, by default. Not with ONEIRO_SAMPLER_COLLAPSED.
+   */
+  size_t steps;
+  /**
+   * How many ideal items are drawn; 1 by default, at least 1, at most 64; 1 with ONEIRO_SAMPLER_MEAN. Of several, each
+   * in turn names its best item that is not named yet, and an item's score is 1 / its place.
+   */
+  size_t draws;
+  /** How much more the history counts than it does by itself, 0 or more; -1, for the bundle's choice, by default. */
+  float guidance;
+  /** ONEIRO_SAMPLER_…; ONEIRO_SAMPLER_AUTO by default. */
+  int32_t sampler;
+  /** What noise is made from; 0 by default. The same seed gives the same noise on every machine and to every user. */
+  uint64_t seed;
 } oneiro_call_options;
 
 /** Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing. */
@@ -1417,6 +1444,9 @@ oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
 /** The rows nearest to the state of a sequence encoder. */
 #define ONEIRO_BY_ENCODER 2
 
+/** The rows nearest to an ideal item that a diffusion model dreams up, guided by the state of an encoder. */
+#define ONEIRO_BY_ORACLE 3
+
 /**
  * The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is
  * nothing to go by, the recipe's way for cold users is taken, and the origins say so.
@@ -1587,6 +1617,62 @@ oneiro_status oneiro_recommender_score(oneiro_recommender *recommender,
                                        const oneiro_call_options *options,
                                        float *out,
                                        oneiro_error **error);
+
+/* ---- Oracle ------------------------------------------------------------------------------------ */
+
+/** The collapsed chain where the denoiser is affine, the graph otherwise; with `steps`, the chain. */
+#define ONEIRO_SAMPLER_AUTO 0
+
+/** The whole chain at once, by what an affine denoiser makes of it: another draw from the same distribution. */
+#define ONEIRO_SAMPLER_COLLAPSED 1
+
+/** Step by step: by the matrices of an affine denoiser, by the graph otherwise. */
+#define ONEIRO_SAMPLER_CHAIN 2
+
+/** Step by step by the graph, even where the denoiser is affine. */
+#define ONEIRO_SAMPLER_GRAPH 3
+
+/** As ONEIRO_SAMPLER_AUTO, without any noise: by an affine denoiser the mean of all draws. */
+#define ONEIRO_SAMPLER_MEAN 4
+
+/**
+ * The ideal items that the options' oracle dreams up for the history: what ONEIRO_BY_ORACLE scores rows against.
+ *
+ * options: borrowed for the call; NULL for defaults.
+ * count:   how many there are: as many as the options' draws, 1 by default.
+ * out:     room for `count` points; each yours, free with oneiro_point_free. All are written or, on an error, none.
+ * Errors:  ONEIRO_UNSUPPORTED (no such oracle, or not what the sampler needs), ONEIRO_INVALID_ARGUMENT (a number out of
+ *          range; count is not that of the draws), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_oracle(oneiro_recommender *recommender,
+                                        const oneiro_call_options *options,
+                                        size_t count,
+                                        oneiro_point **out,
+                                        oneiro_error **error);
+
+/**
+ * The `count` items whose rows are nearest to a point of the bundle's space for similar items, such as an oracle's ideal
+ * item where that space has the rows that it is scored against.
+ *
+ * point:   borrowed for the call; `width` numbers.
+ * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; free with oneiro_ranking_free.
+ * Errors:  as oneiro_recommender_recommend; ONEIRO_UNSUPPORTED also if the bundle has no space for that;
+ *          ONEIRO_INVALID_ARGUMENT also if the point is not of its width or not finite.
+ * Threads: alone on this recommender, or beside others that do not change it.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_similar_to(const oneiro_recommender *recommender,
+                                            const float *point,
+                                            size_t width,
+                                            size_t count,
+                                            const oneiro_filter *filter,
+                                            const oneiro_call_options *options,
+                                            oneiro_ranking **out,
+                                            oneiro_error **error);
 
 #ifdef __cplusplus
 } /* extern "C" */

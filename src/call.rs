@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
-use crate::retrieve::Search;
+use crate::retrieve::{OracleOptions, Search};
 
 /// The largest number of threads of one call.
 pub(crate) const MOST_THREADS: usize = 1024;
@@ -34,6 +34,8 @@ pub struct CallOptions {
     /// Looks only at the rows of so many lists of the space's index, which is quicker and misses some items: what share,
     /// the bundle's manifest says. `None`, the default, is exact.
     pub probes: Option<usize>,
+    /// How the oracle of ways that use one is sampled.
+    pub oracle: OracleOptions,
 }
 
 impl Default for CallOptions {
@@ -45,6 +47,7 @@ impl Default for CallOptions {
             arrangement: Arrangement::default(),
             deadline: None,
             probes: None,
+            oracle: OracleOptions::default(),
         }
     }
 }

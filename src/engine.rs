@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bundle::{Bundle, Manifest};
+use crate::bundle::{Bundle, Manifest, StepEntry};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphOptions};
 use crate::network::Encoder;
 use crate::recommender::Recommender;
+use crate::retrieve::Oracle;
 
 /// A bundle with its graphs, ready to recommend. Immutable, `Send + Sync`, cheap to clone.
 ///
@@ -32,6 +33,7 @@ struct Inner {
     bundle: Bundle,
     graphs: BTreeMap<String, Arc<Graph>>,
     encoders: BTreeMap<String, Encoder>,
+    oracles: BTreeMap<String, Oracle>,
 }
 
 /// How an engine runs its graphs.
@@ -84,10 +86,16 @@ impl Engine {
                 Encoder::open(&bundle, entry, Arc::clone(&graphs[&entry.graph]))?,
             );
         }
+        let mut oracles = BTreeMap::new();
+        for (name, entry) in &manifest.oracles {
+            let graph = entry.graph.as_ref().map(|graph| Arc::clone(&graphs[graph]));
+            oracles.insert(name.clone(), Oracle::open(&bundle, name, entry, graph)?);
+        }
         Ok(Self(Arc::new(Inner {
             bundle,
             graphs,
             encoders,
+            oracles,
         })))
     }
 
@@ -122,21 +130,19 @@ impl Engine {
 
     /// The encoder of that name; without a name, the one that the recipe uses, or the only one.
     pub(crate) fn encoder(&self, name: Option<&str>) -> Result<(&str, &Encoder)> {
-        let recipe = || {
-            self.manifest()
-                .recipe
-                .steps
-                .iter()
-                .find_map(|step| step.encoder.as_deref())
-        };
-        let first = || self.0.encoders.keys().next().map(String::as_str);
-        let wanted = name.or_else(recipe).or_else(first);
-        wanted
-            .and_then(|name| self.0.encoders.get_key_value(name))
-            .map(|(name, encoder)| (name.as_str(), encoder))
-            .ok_or_else(|| Error::Unsupported {
-                what: wanted.map_or_else(|| "encoder".into(), |name| format!("encoder `{name}`")),
-            })
+        let recipe = self.recipe_names(|step| step.encoder.as_deref());
+        find("encoder", &self.0.encoders, name.or(recipe))
+    }
+
+    /// The oracle of that name; without a name, the one that the recipe uses, or the only one.
+    pub(crate) fn oracle(&self, name: Option<&str>) -> Result<(&str, &Oracle)> {
+        let recipe = self.recipe_names(|step| step.oracle.as_deref());
+        find("oracle", &self.0.oracles, name.or(recipe))
+    }
+
+    /// The first name of a kind in the recipe.
+    fn recipe_names(&self, name: fn(&StepEntry) -> Option<&str>) -> Option<&str> {
+        self.manifest().recipe.steps.iter().find_map(name)
     }
 
     /// Where the engine's memory is.
@@ -162,6 +168,24 @@ impl Engine {
             parts: parts.collect(),
         }
     }
+}
+
+/// The network of that name, or the first.
+fn find<'a, T>(
+    kind: &str,
+    networks: &'a BTreeMap<String, T>,
+    name: Option<&str>,
+) -> Result<(&'a str, &'a T)> {
+    let found = match name {
+        Some(name) => networks.get_key_value(name),
+        None => networks.first_key_value(),
+    };
+    let missing = || Error::Unsupported {
+        what: name.map_or_else(|| kind.into(), |name| format!("{kind} `{name}`")),
+    };
+    found
+        .map(|(name, network)| (name.as_str(), network))
+        .ok_or_else(missing)
 }
 
 /// Where an engine's memory is, part by part.

@@ -32,6 +32,9 @@ pub enum Origin {
     Similar = 3,
     /// The caller, who [pinned](crate::Arrangement::pin) it; its score is that of the ranking's way, NaN if it has none.
     Pinned = 4,
+    /// Its row's score against the ideal item of an oracle; of several, 1 / its place when each in turn
+    /// names its best.
+    Oracle = 5,
 }
 
 impl Origin {
@@ -43,6 +46,7 @@ impl Origin {
             Self::Encoder => "encoder",
             Self::Similar => "similar",
             Self::Pinned => "pinned",
+            Self::Oracle => "oracle",
         }
     }
 }

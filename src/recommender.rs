@@ -91,6 +91,8 @@ pub enum By {
     Popularity = 1,
     /// The rows nearest to the state of a sequence encoder.
     Encoder = 2,
+    /// The rows nearest to an ideal item that a diffusion model dreams up, guided by the state of an encoder.
+    Oracle = 3,
 }
 
 impl Recommender {
@@ -218,16 +220,19 @@ impl Recommender {
                 reason: "a recipe without its one step passed the manifest's checks".into(),
             });
         };
-        let mut way = step.retrieve;
-        if way == RetrieveEntry::Encoder {
-            let (_, encoder) = self.engine.encoder(options.encoder.as_deref())?;
-            if encoder.window(self.taste()).is_empty() {
-                way = recipe.cold;
+        let encoder = match step.retrieve {
+            RetrieveEntry::Popularity => None,
+            RetrieveEntry::Encoder => Some(self.engine.encoder(options.encoder.as_deref())?),
+            RetrieveEntry::Oracle => {
+                let (_, oracle) = self.engine.oracle(options.oracle.name.as_deref())?;
+                Some(self.engine.encoder(Some(oracle.encoder()))?)
             }
-        }
-        let by = match way {
+        };
+        let cold = encoder.is_some_and(|(_, encoder)| encoder.window(self.taste()).is_empty());
+        let by = match if cold { recipe.cold } else { step.retrieve } {
             RetrieveEntry::Popularity => By::Popularity,
             RetrieveEntry::Encoder => By::Encoder,
+            RetrieveEntry::Oracle => By::Oracle,
         };
         Ok((by, step.count as usize))
     }
@@ -243,8 +248,8 @@ impl Recommender {
     /// The `count` best items in one way; fewer if the filter, or the options' arrangement, leaves fewer.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `count` is 0 or the filter or the arrangement names what the catalog does not have
-    /// or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the bundle has no such network, no
+    /// [`Error::InvalidArgument`] if `count` is 0 or the filter, the arrangement or the options of an oracle name what the
+    /// catalog does not have or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the bundle has no such network, no
     /// index where `options.probes` asks for one, or no space for the likeness that diversity needs;
     /// [`Error::Cancelled`], [`Error::DeadlineExceeded`], [`Error::Runtime`].
     pub fn retrieve_with(
@@ -280,13 +285,10 @@ impl Recommender {
         by: By,
         options: &CallOptions,
     ) -> Result<Scoring<'a>> {
-        match by {
-            By::Popularity => retrieve::by_popularity(engine.catalog()),
-            By::Encoder => {
-                let (_, encoder) = engine.encoder(options.encoder.as_deref())?;
-                Ok(retrieve::by_encoder(encoder, self.state(options)?))
-            }
-        }
+        let (mut scorings, _) = engine.scorings(&mut [self], by, options)?;
+        scorings.pop().ok_or_else(|| Error::Internal {
+            reason: "a user without scores".into(),
+        })
     }
 
     /// The rank, from 1, that an item would have in a ranking of the whole catalog: one more than the number of other
@@ -351,6 +353,42 @@ impl Recommender {
         let plan = self.plan(&self.engine, count, count, &filter, &options)?;
         let scoring = retrieve::similar(self.engine.bundle(), item)?;
         finish(&plan, &scoring, options.search())
+    }
+
+    /// The `count` items whose rows are nearest to a point of the bundle's space for that, such as an
+    /// [`oracle`](Self::oracle)'s where that space has the rows that oracles are scored against.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the point is not of the space's width or not finite, and as in
+    /// [`retrieve_with`](Self::retrieve_with); [`Error::Unsupported`] if the bundle names no such space;
+    /// [`Error::Cancelled`].
+    pub fn similar_to(
+        &self,
+        point: &[f32],
+        count: usize,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Ranking> {
+        let options = options.started();
+        let plan = self.plan(&self.engine, count, count, filter, &options)?;
+        let scoring = retrieve::similar_to(self.engine.bundle(), point)?;
+        finish(&plan, &scoring, options.search())
+    }
+
+    /// The ideal items that the oracle of `options` dreams up for the history, `[d]` each: one a draw, as
+    /// [`By::Oracle`] takes them.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the bundle has no such oracle, or not what its sampler needs;
+    /// [`Error::InvalidArgument`] for a number out of range; [`Error::Cancelled`], [`Error::DeadlineExceeded`],
+    /// [`Error::Runtime`].
+    pub fn oracle(&mut self, options: &CallOptions) -> Result<Vec<Arc<[f32]>>> {
+        let options = options.started();
+        let engine = self.engine.clone();
+        let (mut points, _) = engine.dream(&mut [self], &options)?;
+        points.pop().ok_or_else(|| Error::Internal {
+            reason: "a user without a dream".into(),
+        })
     }
 
     /// The encoder's state after the history, `[e]`: computed once, then kept until the history changes. Disliked items
@@ -418,6 +456,9 @@ impl Recommender {
         }
         if let Some(encoder) = &options.encoder {
             self.engine.encoder(Some(encoder))?;
+        }
+        if let Some(oracle) = &options.oracle.name {
+            self.engine.oracle(Some(oracle))?;
         }
         options.cancel.check()?;
         let (catalog, seen) = (self.engine.catalog(), self.engine.manifest().seen);

@@ -18,7 +18,7 @@ const HEADER: &str = "include/oneiro.h";
 const CODE: &str = "src/capi";
 
 /// One file of the code each, in the order of the header: a type comes before what uses it.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "error",
     "runtime",
     "log",
@@ -35,6 +35,7 @@ const SECTIONS: [&str; 16] = [
     "opinions",
     "retrieve",
     "judge",
+    "oracle",
 ];
 const EPILOGUE: &str =
     "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n\n#endif /* ONEIRO_H */\n";

@@ -8,6 +8,7 @@ use oneiro::{By, CallOptions, Cancel, Engine, Error, Filter, Recommender};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::oracle::Dreaming;
 use crate::table::{self, Side};
 use crate::{output, wait};
 
@@ -40,6 +41,8 @@ pub struct Arguments {
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    dreaming: Dreaming,
 }
 
 const EXAMPLES: &str = "\
@@ -58,6 +61,9 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let started = Instant::now();
     let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
     let first_open = started.elapsed();
+    if let Some(oracle) = &arguments.dreaming.sampling().name {
+        engine.bundle().diffusion(oracle)?;
+    }
     let bench = Bench::new(arguments, &engine, cancel);
 
     let mut verbs = Vec::new();
@@ -66,6 +72,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         Verb::State,
         Verb::Recommend,
         Verb::Retrieve(By::Encoder),
+        Verb::Retrieve(By::Oracle),
         Verb::Retrieve(By::Popularity),
         Verb::Similar,
         Verb::Batch,
@@ -109,6 +116,7 @@ impl Verb {
             Self::State => "state",
             Self::Recommend => "recommend",
             Self::Retrieve(By::Popularity) => "retrieve by popularity",
+            Self::Retrieve(By::Oracle) => "retrieve by oracle",
             Self::Retrieve(_) => "retrieve by encoder",
             Self::Similar => "similar",
             Self::Batch => "batch",
@@ -133,6 +141,7 @@ impl<'a> Bench<'a> {
         let mut options = CallOptions::default();
         options.cancel = cancel;
         options.threads = arguments.threads.into();
+        options.oracle = arguments.dreaming.sampling();
         Self {
             arguments,
             engine,

@@ -1,5 +1,6 @@
 //! `oneiro eval`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::num::NonZero;
@@ -10,11 +11,12 @@ use std::thread;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Filter, RetrieveEntry, Seen};
+use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Filter, Seen};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::interactions::{Event, Interactions};
+use crate::oracle::Dreaming;
 use crate::recommend::Way;
 use crate::table::{self, Side};
 use crate::{output, wait};
@@ -62,13 +64,17 @@ pub struct Arguments {
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
+    /// Of an oracle, row i is dreamt with the seed N + i: rows are numbered from 0, in the order of their lines
+    #[command(flatten)]
+    dreaming: Dreaming,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   oneiro eval models/demo events.csv
   oneiro eval models/demo events.csv --held-out 0.2 --ranks ranks.csv
-  oneiro eval models/demo events.csv --by popularity --k 10 --json";
+  oneiro eval models/demo events.csv --by popularity --k 10 --json
+  oneiro eval models/demo events.csv --by oracle --guidance 2 --seed 7";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Again {
@@ -88,9 +94,8 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
-    if arguments.by == Some(Way::Popularity) && arguments.encoder.is_some() {
-        return Err(Failure::Usage("--encoder does not go with --by popularity"));
-    }
+    let check = |way: Way| way.check(arguments.encoder.as_deref(), false, &arguments.dreaming);
+    arguments.by.map_or(Ok(()), check)?;
     let threads = match arguments.threads {
         Some(threads) => threads.into(),
         None => thread::available_parallelism().map_or(1, NonZero::get),
@@ -108,13 +113,15 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     // Before the evaluation, whose figures it should not cost.
     let file = arguments.ranks.as_deref().map(RanksFile::create);
     let file = file.transpose()?;
-    let by = way(arguments, &bundle);
+    let way = way(arguments, &bundle);
+    check(way)?;
+    let by = way.into();
     let mut options = EngineOptions::default();
     options.graph.replicas = replicas(by, threads);
     let engine = wait::on("Opening the networks", || {
         Engine::from_bundle(bundle, &options)
     })?;
-    let evaluation = Evaluation::new(arguments, &engine, by, cancel);
+    let evaluation = Evaluation::new(arguments, &engine, by, &interactions, cancel);
     let started = Instant::now();
     let ranks = wait::rows(interactions.rows(), |done| {
         evaluation.ranks(&interactions.users, threads, done)
@@ -130,6 +137,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let report = Report {
         by: evaluation.by_name(),
         encoder: evaluation.encoder_name(),
+        oracle: evaluation.oracle.clone(),
         seen: evaluation.seen_name(),
         held_out: interactions.held_out,
         n: ranks.len(),
@@ -179,12 +187,11 @@ fn failed(path: &Path, source: io::Error) -> oneiro::Error {
 }
 
 /// The way to be measured.
-fn way(arguments: &Arguments, bundle: &Bundle) -> By {
-    let first = bundle.manifest().recipe.steps.first();
-    match (arguments.by, first.map(|step| step.retrieve)) {
-        (Some(way), _) => way.into(),
-        (None, Some(RetrieveEntry::Popularity)) if arguments.encoder.is_none() => By::Popularity,
-        _ => By::Encoder,
+fn way(arguments: &Arguments, bundle: &Bundle) -> Way {
+    match (arguments.by, Way::of_recipe(bundle)) {
+        (Some(way), _) => way,
+        (None, _) if arguments.encoder.is_some() => Way::Encoder,
+        (None, way) => way.unwrap_or(Way::Encoder),
     }
 }
 
@@ -206,10 +213,20 @@ struct Evaluation<'a> {
     filter: Filter,
     seen: Seen,
     options: CallOptions,
+    /// The oracle in use.
+    oracle: Option<String>,
+    /// The lines of the rows, rising.
+    lines: Vec<u64>,
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(arguments: &Arguments, engine: &'a Engine, by: By, cancel: Cancel) -> Self {
+    fn new(
+        arguments: &Arguments,
+        engine: &'a Engine,
+        by: By,
+        interactions: &Interactions,
+        cancel: Cancel,
+    ) -> Self {
         let seen = match arguments.seen {
             Some(Again::Exclude) => Seen::Exclude,
             Some(Again::Allow) => Seen::Allow,
@@ -218,12 +235,20 @@ impl<'a> Evaluation<'a> {
         let mut options = CallOptions::default();
         options.cancel = cancel;
         options.encoder.clone_from(&arguments.encoder);
+        options.oracle = arguments.dreaming.sampling();
+        let oracle = arguments.dreaming.name(engine.bundle());
+        let events = interactions.users.iter().flatten();
+        let rows = events.filter(|event| event.predicted);
+        let mut lines: Vec<u64> = rows.map(|event| event.line).collect();
+        lines.sort_unstable();
         Self {
             engine,
             by,
             filter: Filter::new().seen(seen),
             seen,
             options,
+            oracle: oracle.filter(|_| by == By::Oracle),
+            lines,
         }
     }
 
@@ -286,7 +311,10 @@ impl<'a> Evaluation<'a> {
         for event in events {
             if event.predicted {
                 ranks.push(match event.item {
-                    Some(item) => user.rank_of(item, self.by, &self.filter, &self.options)?,
+                    Some(item) => {
+                        let options = self.options_of(event);
+                        user.rank_of(item, self.by, &self.filter, &options)?
+                    }
                     None => None,
                 });
                 done.fetch_add(1, Ordering::Relaxed);
@@ -296,9 +324,22 @@ impl<'a> Evaluation<'a> {
         Ok(ranks)
     }
 
+    /// The options of a call for one row: of an oracle, each row has its own noise.
+    fn options_of(&self, row: &Event) -> Cow<'_, CallOptions> {
+        match (self.by, self.lines.binary_search(&row.line)) {
+            (By::Oracle, Ok(place)) => {
+                let mut options = self.options.clone();
+                options.oracle.seed = options.oracle.seed.wrapping_add(place as u64);
+                Cow::Owned(options)
+            }
+            _ => Cow::Borrowed(&self.options),
+        }
+    }
+
     fn by_name(&self) -> &'static str {
         match self.by {
             By::Popularity => "popularity",
+            By::Oracle => "oracle",
             _ => "encoder",
         }
     }
@@ -330,6 +371,7 @@ impl<'a> Evaluation<'a> {
 struct Report {
     by: &'static str,
     encoder: Option<String>,
+    oracle: Option<String>,
     seen: &'static str,
     held_out: Option<f64>,
     n: usize,
@@ -381,7 +423,8 @@ impl Figure {
 
 impl Report {
     fn print(&self) -> Result<(), Failure> {
-        let method = self.encoder.as_deref().unwrap_or(self.by);
+        let named = self.encoder.as_deref().or(self.oracle.as_deref());
+        let method = named.unwrap_or(self.by);
         let seen = match self.seen {
             "exclude" => "seen items excluded",
             _ => "seen items allowed",

@@ -12,6 +12,7 @@ mod inspect;
 mod interactions;
 mod interrupt;
 mod lookup;
+mod oracle;
 mod output;
 mod ranking;
 mod recommend;

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use oneiro::{By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, RetrieveEntry, Seen};
+use oneiro::{
+    Bundle, By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, RetrieveEntry, Seen,
+};
 
 use crate::arrangement::Arranging;
 use crate::choice::Choice;
 use crate::failure::Failure;
 use crate::index::{self, Approximate};
 use crate::lookup::Lookup;
+use crate::oracle::Dreaming;
 use crate::ranking::{self, Report};
 use crate::{output, wait};
 
@@ -63,6 +66,8 @@ pub struct Arguments {
     choice: Choice,
     #[command(flatten)]
     arranging: Arranging,
+    #[command(flatten)]
+    dreaming: Dreaming,
 }
 
 const EXAMPLES: &str = "\
@@ -70,7 +75,8 @@ Examples:
   oneiro recommend models/demo --seen Inception --seen tt0137523
   oneiro recommend models/demo --seen \"The Matrix\" -k 5 --tag genres=Comedy --between year=1990..1999
   oneiro recommend models/demo --seen Inception --diversity 0.7 --cap genres=4 --pin \"Blade Runner@2\"
-  oneiro recommend models/demo --by popularity --json";
+  oneiro recommend models/demo --by popularity --json
+  oneiro recommend models/demo --seen Inception --by oracle --guidance 2 --seed 7";
 
 /// A way to retrieve.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -79,6 +85,8 @@ pub enum Way {
     Encoder,
     /// What most people chose
     Popularity,
+    /// What is nearest to an ideal item that a diffusion model dreams up for the history
+    Oracle,
 }
 
 impl From<Way> for By {
@@ -86,7 +94,41 @@ impl From<Way> for By {
         match way {
             Way::Encoder => Self::Encoder,
             Way::Popularity => Self::Popularity,
+            Way::Oracle => Self::Oracle,
         }
+    }
+}
+
+impl Way {
+    /// The first one of a bundle's recipe.
+    pub fn of_recipe(bundle: &Bundle) -> Option<Self> {
+        Some(match bundle.manifest().recipe.steps.first()?.retrieve {
+            RetrieveEntry::Encoder => Self::Encoder,
+            RetrieveEntry::Popularity => Self::Popularity,
+            RetrieveEntry::Oracle => Self::Oracle,
+        })
+    }
+
+    /// Fails if options are given that this way does not look at.
+    pub fn check(
+        self,
+        encoder: Option<&str>,
+        approximate: bool,
+        dreaming: &Dreaming,
+    ) -> Result<(), Failure> {
+        let misplaced = match self {
+            Self::Encoder if dreaming.is_wanted() => "the options of an oracle go with --by oracle",
+            Self::Popularity if encoder.is_some() => "--encoder does not go with --by popularity",
+            Self::Popularity if approximate => "--approximate does not go with --by popularity",
+            Self::Popularity if dreaming.is_wanted() => {
+                "the options of an oracle go with --by oracle"
+            }
+            Self::Oracle if encoder.is_some() => {
+                "--encoder does not go with --by oracle, which has its own"
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::Usage(misplaced))
     }
 }
 
@@ -94,14 +136,15 @@ impl From<Way> for By {
 const SHOWN: usize = 8;
 
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
-    if arguments.by == Some(Way::Popularity) && arguments.encoder.is_some() {
-        return Err(Failure::Usage("--encoder does not go with --by popularity"));
-    }
-    if arguments.by == Some(Way::Popularity) && arguments.approximate.is_wanted() {
-        return Err(Failure::Usage(
-            "--approximate does not go with --by popularity",
-        ));
-    }
+    let check = |way: Way| {
+        let encoder = arguments.encoder.as_deref();
+        way.check(
+            encoder,
+            arguments.approximate.is_wanted(),
+            &arguments.dreaming,
+        )
+    };
+    arguments.by.map_or(Ok(()), check)?;
     let opening = Instant::now();
     let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
     let opening = opening.elapsed();
@@ -119,7 +162,19 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.cancel = cancel;
     options.threads = arguments.threads.into();
     options.encoder.clone_from(&arguments.encoder);
-    let space = index::scored_space(engine.bundle(), arguments.encoder.as_deref());
+    options.oracle = arguments.dreaming.sampling();
+    let way = arguments.by.or_else(|| Way::of_recipe(engine.bundle()));
+    if arguments.dreaming.is_wanted() && way != Some(Way::Oracle) {
+        way.map_or(Ok(()), check)?;
+    }
+    let oracle = arguments.dreaming.name(engine.bundle());
+    let space = match (way, &oracle) {
+        (Some(Way::Oracle), Some(name)) => {
+            let entry = engine.manifest().oracles.get(name);
+            entry.map(|entry| entry.output.as_str())
+        }
+        _ => index::scored_space(engine.bundle(), arguments.encoder.as_deref()),
+    };
     options.probes = arguments.approximate.probes(engine.bundle(), space);
     let mut user = engine.recommender();
     user.observe_items(&history)?;
@@ -172,9 +227,10 @@ pub fn heading(catalog: &Catalog, history: &[u32]) -> oneiro::Result<String> {
 
 /// Where a ranking comes from, if that is not the recipe's first way.
 fn other_way(engine: &Engine, ranking: &Ranking) -> Option<Origin> {
-    let first = match engine.manifest().recipe.steps.first()?.retrieve {
-        RetrieveEntry::Encoder => Origin::Encoder,
-        RetrieveEntry::Popularity => Origin::Popularity,
+    let first = match Way::of_recipe(engine.bundle())? {
+        Way::Encoder => Origin::Encoder,
+        Way::Popularity => Origin::Popularity,
+        Way::Oracle => Origin::Oracle,
     };
     let chosen = |origin: &&Origin| **origin != Origin::Pinned;
     let origin = ranking.origins().iter().find(chosen).copied();

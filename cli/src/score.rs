@@ -81,6 +81,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let judge = match arguments.by {
         Way::Encoder => Judge::Encoder,
         Way::Popularity => Judge::Popularity,
+        Way::Oracle => return Err(Failure::Usage("--by oracle retrieves and does not judge")),
     };
     let mut user = engine.recommender();
     user.observe_items(&history)?;

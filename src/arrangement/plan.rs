@@ -109,7 +109,7 @@ impl<'a> Plan<'a> {
         if self.is_plain() {
             return Ok(Ranking::new(fetched, scoring.origin(), stages).top(self.count));
         }
-        let boosted = self.boosted(scoring)?;
+        let boosted = self.boosted(scoring, search)?;
         let pinned: Vec<u32> = self.pins.iter().map(|pin| pin.item).collect();
         let (mut fetched, mut fetch) = (fetched, self.fetch);
         let (list, whole) = loop {
@@ -145,11 +145,12 @@ impl<'a> Plan<'a> {
                 Err(error) => return Err(error),
             }
         };
+        let own = scoring.of(&pinned, &self.admission, search.cancel)?;
         let mut others = list
             .iter()
             .map(|candidate| (candidate.item, candidate.score, scoring.origin()));
         let mut entries: Vec<(u32, f32, Origin)> = Vec::with_capacity(list.len() + pinned.len());
-        for (pin, own) in self.pins.iter().zip(scoring.of(&pinned)?) {
+        for (pin, own) in self.pins.iter().zip(own) {
             let before = pin.place.saturating_sub(entries.len());
             entries.extend(others.by_ref().take(before));
             entries.push((pin.item, own + pin.boost, Origin::Pinned));
@@ -167,9 +168,9 @@ impl<'a> Plan<'a> {
     }
 
     /// The boosted items that have a score.
-    fn boosted(&self, scoring: &Scoring) -> Result<Vec<Candidate>> {
+    fn boosted(&self, scoring: &Scoring, search: Search) -> Result<Vec<Candidate>> {
         let items: Vec<u32> = self.boosts.keys().copied().collect();
-        let scores = scoring.of(&items)?;
+        let scores = scoring.of(&items, &self.admission, search.cancel)?;
         let candidates = self.boosts.iter().zip(scores);
         let candidates = candidates.map(|((&item, boost), own)| Candidate {
             item,

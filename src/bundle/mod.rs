@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 use manifest::MAX_MANIFEST_BYTES;
 pub use manifest::{
     AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, IndexEntry, Length,
-    Manifest, Metric, PartEntry, Prepack, Provenance, RecallEntry, RecipeEntry, RetrieveEntry,
-    RowType, Seen, SpaceEntry, StepEntry,
+    Manifest, Metric, OracleEntry, PartEntry, Prepack, Provenance, RecallEntry, RecipeEntry,
+    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
@@ -30,6 +30,7 @@ pub(crate) use tensors::{Array, Element, Tensors};
 use crate::cancel::Cancel;
 use crate::catalog::{Catalog, Space};
 use crate::error::{Error, Result};
+use crate::network::Diffusion;
 
 /// A catalog and its networks, mapped from disk and checked, not yet running.
 ///
@@ -43,6 +44,8 @@ struct Inner {
     parts: BTreeMap<String, Bytes>,
     catalog: Catalog,
     spaces: BTreeMap<String, Arc<Space>>,
+    /// By oracle.
+    diffusions: BTreeMap<String, Arc<Diffusion>>,
 }
 
 impl Bundle {
@@ -94,6 +97,7 @@ impl Bundle {
                 [Some(&space.part), index, space.exact.as_ref()]
             })
             .flatten()
+            .chain(manifest.oracles.values().map(|oracle| &oracle.part))
             .chain([&manifest.catalog.part])
         {
             if !tables.contains_key(part) {
@@ -114,6 +118,21 @@ impl Bundle {
             let space = Space::open(name, entry, part, index.transpose()?, exact.transpose()?)?;
             spaces.insert(name.clone(), Arc::new(space));
         }
+        let mut diffusions = BTreeMap::new();
+        for (name, entry) in &manifest.oracles {
+            let diffusion = Diffusion::open(table(&entry.part)?, spaces[&entry.output].width())?;
+            if entry.graph.is_none() && !diffusion.is_affine() {
+                return Err(Error::manifest(
+                    format!("oracles.{name}.graph"),
+                    format!(
+                        "the name of a graph: `{}` holds no affine denoiser",
+                        entry.part
+                    ),
+                    "nothing",
+                ));
+            }
+            diffusions.insert(name.clone(), Arc::new(diffusion));
+        }
         for entry in manifest.encoders.values() {
             if entry.empty_row == EmptyRow::Stored {
                 spaces[&entry.input].stored_empty_row()?;
@@ -133,6 +152,7 @@ impl Bundle {
             parts,
             catalog,
             spaces,
+            diffusions,
         })))
     }
 
@@ -155,6 +175,17 @@ impl Bundle {
     pub fn space(&self, name: &str) -> Result<&Arc<Space>> {
         self.0.spaces.get(name).ok_or_else(|| Error::Unsupported {
             what: format!("space `{name}`"),
+        })
+    }
+
+    /// What the oracle of that name has beside its graph.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    pub fn diffusion(&self, oracle: &str) -> Result<&Arc<Diffusion>> {
+        let found = self.0.diffusions.get(oracle);
+        found.ok_or_else(|| Error::Unsupported {
+            what: format!("oracle `{oracle}`"),
         })
     }
 
@@ -224,6 +255,10 @@ impl Bundle {
             cancel.check()?;
             space.verify(cancel)?;
         }
+        for diffusion in self.0.diffusions.values() {
+            cancel.check()?;
+            diffusion.verify()?;
+        }
         for name in self.0.manifest.graphs.keys() {
             cancel.check()?;
             crate::graph::check(self, name)?;
@@ -236,4 +271,13 @@ fn bytes_of(parts: &BTreeMap<String, Bytes>, name: &str) -> Result<Bytes> {
     parts.get(name).cloned().ok_or_else(|| Error::Internal {
         reason: format!("the part `{name}` is not in the manifest"),
     })
+}
+
+/// Bytes in memory as those of a part.
+#[cfg(test)]
+pub(crate) fn lent(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Bytes> {
+    let length = bytes.as_ref().len() as u64;
+    let mut parts = Parts::new();
+    parts.bytes("lent", bytes)?;
+    parts.open("lent", "lent", Expected::Exactly(length))
 }

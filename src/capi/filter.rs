@@ -9,6 +9,7 @@ use super::cancel::{oneiro_cancel, request_of};
 use super::catalog::ONEIRO_NO_VALUE;
 use super::checks::{array, flag, optional_text, text, texts, unknown};
 use super::growing::{growing, init, read, read_array};
+use super::oracle::{ONEIRO_SAMPLER_AUTO, oracle_options_of};
 use crate::bundle::Seen;
 use crate::call::CallOptions;
 use crate::error::{Error, Result};
@@ -196,9 +197,26 @@ pub struct oneiro_call_options {
     /// (see oneiro_ranking_stopped_after); any other fails with ONEIRO_DEADLINE_EXCEEDED. A batch has candidates once
     /// each of its users does.
     pub deadline_ms: i64,
+    /// The oracle's name in the manifest; NULL, for the recipe's, by default. This and what follows is for ways that use
+    /// an oracle.
+    pub oracle: *const c_char,
+    /// Goes in so many steps through the oracle's chain, without noise on the way: quicker, and only near to the whole
+    /// chain; 0, for all of them, by default. Not with ONEIRO_SAMPLER_COLLAPSED.
+    pub steps: usize,
+    /// How many ideal items are drawn; 1 by default, at least 1, at most 64; 1 with ONEIRO_SAMPLER_MEAN. Of several, each
+    /// in turn names its best item that is not named yet, and an item's score is 1 / its place.
+    pub draws: usize,
+    /// How much more the history counts than it does by itself, 0 or more; -1, for the bundle's choice, by default.
+    pub guidance: f32,
+    /// ONEIRO_SAMPLER_…; ONEIRO_SAMPLER_AUTO by default.
+    pub sampler: i32,
+    /// What noise is made from; 0 by default. The same seed gives the same noise on every machine and to every user.
+    pub seed: u64,
 }
 
-growing!(oneiro_call_options { cancel, encoder, threads, probes, arrangement, deadline_ms } by default Self {
+growing!(oneiro_call_options {
+    cancel, encoder, threads, probes, arrangement, deadline_ms, oracle, steps, draws, guidance, sampler, seed
+} by default Self {
     size: size_of::<Self>(),
     cancel: null(),
     encoder: null(),
@@ -206,6 +224,12 @@ growing!(oneiro_call_options { cancel, encoder, threads, probes, arrangement, de
     probes: 0,
     arrangement: null(),
     deadline_ms: ONEIRO_NO_VALUE,
+    oracle: null(),
+    steps: 0,
+    draws: 1,
+    guidance: -1.0,
+    sampler: ONEIRO_SAMPLER_AUTO,
+    seed: 0,
 });
 
 /// Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing.
@@ -230,6 +254,8 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
         arrangement: unsafe { arrangement_of(given.arrangement) }?,
         deadline: deadline_of(given.deadline_ms)?,
         probes: (given.probes > 0).then_some(given.probes),
+        // SAFETY: the caller's promise.
+        oracle: unsafe { oracle_options_of(&given) }?,
     })
 }
 

@@ -26,6 +26,7 @@ pub mod filter;
 pub mod judge;
 pub mod log;
 pub mod opinions;
+pub mod oracle;
 pub mod parts;
 pub mod ranking;
 pub mod recommender;

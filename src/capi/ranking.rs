@@ -16,6 +16,9 @@ pub const ONEIRO_ORIGIN_ENCODER: i32 = 2;
 pub const ONEIRO_ORIGIN_SIMILAR: i32 = 3;
 /// Put there by a pin; its score is that of the ranking's way, NaN if it has none.
 pub const ONEIRO_ORIGIN_PINNED: i32 = 4;
+/// Put there by its row's score against the ideal item of an oracle; of several, by 1 / its place when each
+/// in turn names its best.
+pub const ONEIRO_ORIGIN_ORACLE: i32 = 5;
 
 /// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
 /// with each other. Yours; free with oneiro_ranking_free.
@@ -58,6 +61,7 @@ fn origin_of(origin: Origin) -> i32 {
         Origin::Encoder => ONEIRO_ORIGIN_ENCODER,
         Origin::Similar => ONEIRO_ORIGIN_SIMILAR,
         Origin::Pinned => ONEIRO_ORIGIN_PINNED,
+        Origin::Oracle => ONEIRO_ORIGIN_ORACLE,
     }
 }
 

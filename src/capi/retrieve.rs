@@ -19,11 +19,14 @@ use crate::recommender::{By, Recommender};
 pub const ONEIRO_BY_POPULARITY: i32 = 1;
 /// The rows nearest to the state of a sequence encoder.
 pub const ONEIRO_BY_ENCODER: i32 = 2;
+/// The rows nearest to an ideal item that a diffusion model dreams up, guided by the state of an encoder.
+pub const ONEIRO_BY_ORACLE: i32 = 3;
 
 fn way(by: i32) -> Result<By> {
     match by {
         ONEIRO_BY_POPULARITY => Ok(By::Popularity),
         ONEIRO_BY_ENCODER => Ok(By::Encoder),
+        ONEIRO_BY_ORACLE => Ok(By::Oracle),
         other => Err(unknown("by", other)),
     }
 }

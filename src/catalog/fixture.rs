@@ -8,7 +8,7 @@ use std::fmt::Write;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::titles::title_key;
-use crate::bundle::{Bundle, Element, Parts};
+use crate::bundle::{Bundle, Element, Parts, Tensors, lent};
 use crate::error::Result;
 
 /// The tensors of one part.
@@ -79,6 +79,11 @@ impl Table {
         self.strings(&format!("attribute.{attribute}.names"), names)
             .list(&format!("attribute.{attribute}.offsets"), &offsets)
             .list(&format!("attribute.{attribute}.values"), &rows.concat())
+    }
+
+    /// The tensors as those of a part.
+    pub(crate) fn tensors(&self) -> Result<Tensors> {
+        Tensors::open("table", lent(self.part())?)
     }
 
     fn part(&self) -> Words {

@@ -376,8 +376,8 @@ impl Space {
         }
     }
 
-    /// A query of this space: `point` has `width` finite numbers.
-    pub(super) fn query<'a>(&self, point: &'a [f32]) -> Result<Query<'a>> {
+    /// Fails unless `point` has `width` finite numbers.
+    pub(crate) fn check_point(&self, point: &[f32]) -> Result<()> {
         if point.len() != self.width {
             let reason = format!(
                 "{} numbers for the space `{}` of width {}",
@@ -393,6 +393,12 @@ impl Space {
                 format!("{} in column {column} is not finite", point[column]),
             ));
         }
+        Ok(())
+    }
+
+    /// A query of this space: `point` has `width` finite numbers.
+    pub(super) fn query<'a>(&self, point: &'a [f32]) -> Result<Query<'a>> {
+        self.check_point(point)?;
         Ok(Query::new(self.metric, point))
     }
 

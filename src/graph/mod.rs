@@ -3,6 +3,7 @@
 //! A graph's weights stay in the bundle's maps: the small model is read from memory, its external data is handed to
 //! ONNX Runtime as pointers into the mapped parts, and those are used directly.
 
+mod bound;
 mod check;
 pub mod environment;
 mod options;
@@ -16,6 +17,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session, SessionInputValue};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
+pub(crate) use bound::{Bound, Owned};
 pub(crate) use check::check;
 pub use options::{GraphOptions, Provider};
 

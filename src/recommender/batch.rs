@@ -5,17 +5,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{By, Recommender, check_count, finish};
+use super::{By, Recommender, check_count};
 use crate::arrangement::Plan;
 use crate::call::CallOptions;
 use crate::cancel::Cancel;
-use crate::catalog::{Admission, Scored};
+use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::network::Encoder;
 use crate::ranking::{Ranking, Stage};
-use crate::retrieve::{self, Search, stage};
+use crate::retrieve::{self, Scoring, stage};
 
 impl Engine {
     /// The `count` best items of each user by the bundle's recipe, in the order of the users: what
@@ -55,7 +55,7 @@ impl Engine {
             .map(|user| user.recipe(&options))
             .collect::<Result<Vec<_>>>()?;
         let mut rankings = vec![Ranking::default(); users.len()];
-        for by in [By::Popularity, By::Encoder] {
+        for by in [By::Popularity, By::Encoder, By::Oracle] {
             let (places, mut chosen): (Vec<usize>, Vec<&mut Recommender>) = users
                 .iter_mut()
                 .enumerate()
@@ -124,61 +124,81 @@ impl Engine {
             .iter()
             .map(|user| user.plan(self, count, depth, filter, options))
             .collect::<Result<Vec<_>>>()?;
+        let (scorings, stages) = self.scorings(users, by, options)?;
         let search = options.search();
+        let count = plans.iter().map(Plan::fetch).max().unwrap_or_default();
+        let admissions: Vec<Admission> =
+            plans.iter().map(|plan| plan.admission().clone()).collect();
+        let found = Scoring::best_of_all(&scorings, count, &admissions, search)?;
+        let lists = plans.iter().zip(&scorings).zip(found);
+        let lists = lists.map(|((plan, scoring), (fetched, scanned))| {
+            let mut stages = stages.clone();
+            stages.push(scanned);
+            plan.list(fetched, stages, scoring, search)
+        });
+        lists.collect()
+    }
+
+    /// What gives items their scores for each of some users in one way, once the states that it needs were computed, and
+    /// what was done for it.
+    pub(super) fn scorings(
+        &self,
+        users: &mut [&mut Recommender],
+        by: By,
+        options: &CallOptions,
+    ) -> Result<(Vec<Scoring<'_>>, Vec<Stage>)> {
         match by {
             By::Popularity => {
-                let scoring = retrieve::by_popularity(self.catalog())?;
-                let lists = plans.iter().map(|plan| finish(plan, &scoring, search));
-                lists.collect()
+                let scoring = |_: &&mut Recommender| retrieve::by_popularity(self.catalog());
+                let scorings = users.iter().map(scoring).collect::<Result<_>>()?;
+                Ok((scorings, Vec::new()))
             }
             By::Encoder => {
                 let (name, encoder) = self.encoder(options.encoder.as_deref())?;
-                let started = Instant::now();
-                keep_states(users, name, encoder, &options.cancel)?;
-                let encoded = stage(format!("encode {name}"), 0, started);
-                let states = users
-                    .iter()
-                    .map(|user| user.kept_state(name))
-                    .collect::<Result<Vec<_>>>()?;
-                let found = fetch(encoder, &states, &plans, search)?;
-                let lists = plans.iter().zip(states).zip(found);
-                let lists = lists.map(|((plan, state), (fetched, scanned))| {
-                    let scoring = retrieve::by_encoder(encoder, state);
-                    plan.list(fetched, vec![encoded.clone(), scanned], &scoring, search)
-                });
-                lists.collect()
+                let (states, encoded) = self.states(users, name, encoder, options)?;
+                let scoring = |state| retrieve::by_encoder(encoder, state);
+                Ok((states.into_iter().map(scoring).collect(), vec![encoded]))
+            }
+            By::Oracle => {
+                let (points, stages) = self.dream(users, options)?;
+                let (_, oracle) = self.oracle(options.oracle.name.as_deref())?;
+                let scoring = |points| retrieve::by_oracle(oracle, points);
+                Ok((points.into_iter().map(scoring).collect(), stages))
             }
         }
     }
-}
 
-/// What each plan asks for, or more, by the states of its user.
-fn fetch(
-    encoder: &Encoder,
-    states: &[Arc<[f32]>],
-    plans: &[Plan],
-    search: Search,
-) -> Result<Vec<(Vec<Scored>, Stage)>> {
-    // The lists of an index that one user's search looks at are not another's.
-    if states.len() == 1 || search.probes.is_some() {
-        let best = |(state, plan): (&Arc<[f32]>, &Plan)| {
-            let scoring = retrieve::by_encoder(encoder, Arc::clone(state));
-            scoring.best(plan.fetch(), plan.admission(), search)
-        };
-        return states.iter().zip(plans).map(best).collect();
+    /// The ideal items of each of some users, one a draw, and what was done for them.
+    #[allow(clippy::type_complexity, reason = "by user, by draw")]
+    pub(super) fn dream(
+        &self,
+        users: &mut [&mut Recommender],
+        options: &CallOptions,
+    ) -> Result<(Vec<Vec<Arc<[f32]>>>, Vec<Stage>)> {
+        let (name, oracle) = self.oracle(options.oracle.name.as_deref())?;
+        let sampling = oracle.sampling(&options.oracle)?;
+        let (guide, encoder) = self.encoder(Some(oracle.encoder()))?;
+        let (states, encoded) = self.states(users, guide, encoder, options)?;
+        let started = Instant::now();
+        let points = oracle.dream(&states, &sampling, &options.cancel)?;
+        let dreamt = stage(format!("dream {name}"), 0, started);
+        Ok((points, vec![encoded, dreamt]))
     }
-    let started = Instant::now();
-    let count = plans.iter().map(Plan::fetch).max().unwrap_or_default();
-    let admissions: Vec<Admission> = plans.iter().map(|plan| plan.admission().clone()).collect();
-    let space = encoder.output();
-    let (threads, cancel) = (search.threads, search.cancel);
-    let found = space.nearest_many(&states.concat(), count, &admissions, threads, cancel)?;
-    let name = format!("scan {}", space.name());
-    let found = found.into_iter().map(|fetched| {
-        let scanned = stage(name.as_str(), fetched.len(), started);
-        (fetched, scanned)
-    });
-    Ok(found.collect())
+
+    /// The states of some users by an encoder, computed where they are not kept, and how long that took.
+    fn states(
+        &self,
+        users: &mut [&mut Recommender],
+        name: &str,
+        encoder: &Encoder,
+        options: &CallOptions,
+    ) -> Result<(Vec<Arc<[f32]>>, Stage)> {
+        let started = Instant::now();
+        keep_states(users, name, encoder, &options.cancel)?;
+        let encoded = stage(format!("encode {name}"), 0, started);
+        let states = users.iter().map(|user| user.kept_state(name));
+        Ok((states.collect::<Result<_>>()?, encoded))
+    }
 }
 
 /// Computes the states that these users do not have.

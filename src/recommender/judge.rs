@@ -4,6 +4,7 @@
 
 use super::{By, Recommender};
 use crate::call::CallOptions;
+use crate::catalog::Admission;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::ranking::Ranking;
@@ -101,6 +102,6 @@ impl Recommender {
         options.cancel.check()?;
         let engine = self.engine.clone();
         let scoring = self.scoring(&engine, judge.way(), &options)?;
-        scoring.of(items)
+        scoring.of(items, &Admission::default(), &options.cancel)
     }
 }

@@ -10,5 +10,5 @@ use crate::ranking::Origin;
 
 /// Scores against a state of the encoder, `[e]`.
 pub(crate) fn by_encoder(encoder: &Encoder, state: Arc<[f32]>) -> Scoring<'_> {
-    Scoring::rows(Origin::Encoder, encoder.output(), state)
+    Scoring::rows(Origin::Encoder, encoder.output(), vec![state])
 }

@@ -3,16 +3,22 @@
 #![forbid(unsafe_code)]
 
 mod encoder;
+mod noise;
+mod oracle;
 mod popularity;
+mod schedule;
 mod scoring;
 mod similar;
+mod turns;
 
 use std::time::Instant;
 
 pub(crate) use encoder::by_encoder;
+pub(crate) use oracle::{Oracle, by_oracle};
+pub use oracle::{OracleOptions, Sampler};
 pub(crate) use popularity::by_popularity;
 pub(crate) use scoring::{Scoring, Search};
-pub(crate) use similar::similar;
+pub(crate) use similar::{similar, similar_to};
 
 use crate::ranking::Stage;
 

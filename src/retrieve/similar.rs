@@ -1,4 +1,4 @@
-//! An item's neighbours: the rows that score best against its own.
+//! An item's neighbours, or a point's: the rows that score best against its own.
 
 #![forbid(unsafe_code)]
 
@@ -21,5 +21,12 @@ pub(crate) fn similar(bundle: &Bundle, item: u32) -> Result<Scoring<'_>> {
     }
     let mut point = vec![0.0; space.width()];
     space.row(item, &mut point)?;
-    Ok(Scoring::rows(Origin::Similar, space, point.into()))
+    Ok(Scoring::rows(Origin::Similar, space, vec![point.into()]))
+}
+
+/// Scores against a point of the caller's own in that space.
+pub(crate) fn similar_to<'a>(bundle: &'a Bundle, point: &[f32]) -> Result<Scoring<'a>> {
+    let space = bundle.similar_space()?;
+    space.check_point(point)?;
+    Ok(Scoring::rows(Origin::Similar, space, vec![point.into()]))
 }

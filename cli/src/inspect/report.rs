@@ -22,6 +22,7 @@ pub struct Report {
     pub spaces: BTreeMap<String, Space>,
     pub graphs: BTreeMap<String, Graph>,
     pub encoders: BTreeMap<String, Encoder>,
+    pub oracles: BTreeMap<String, Oracle>,
     pub similar: Option<String>,
     pub seen: &'static str,
     pub recipe: Recipe,
@@ -105,6 +106,17 @@ pub struct Encoder {
 }
 
 #[derive(Serialize)]
+pub struct Oracle {
+    pub encoder: String,
+    pub output: String,
+    pub part: String,
+    pub graph: Option<String>,
+    pub guidance: f32,
+    pub steps: usize,
+    pub affine: bool,
+}
+
+#[derive(Serialize)]
 pub struct Recipe {
     pub steps: Vec<Step>,
     pub cold: &'static str,
@@ -114,6 +126,8 @@ pub struct Recipe {
 pub struct Step {
     pub retrieve: &'static str,
     pub encoder: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<String>,
     pub count: u32,
 }
 
@@ -158,6 +172,7 @@ impl Report {
             spaces: spaces(bundle)?,
             graphs: graphs(bundle),
             encoders: encoders(bundle),
+            oracles: oracles(bundle)?,
             similar: manifest.similar.clone(),
             seen: match manifest.seen {
                 Seen::Exclude => "exclude",
@@ -338,15 +353,34 @@ fn encoders(bundle: &Bundle) -> BTreeMap<String, Encoder> {
     bundle.manifest().encoders.iter().map(encoder).collect()
 }
 
+fn oracles(bundle: &Bundle) -> Result<BTreeMap<String, Oracle>> {
+    let oracle = |(name, entry): (&String, &oneiro::OracleEntry)| {
+        let diffusion = bundle.diffusion(name)?;
+        let oracle = Oracle {
+            encoder: entry.encoder.clone(),
+            output: entry.output.clone(),
+            part: entry.part.clone(),
+            graph: entry.graph.clone(),
+            guidance: entry.guidance,
+            steps: diffusion.steps(),
+            affine: diffusion.is_affine(),
+        };
+        Ok((name.clone(), oracle))
+    };
+    bundle.manifest().oracles.iter().map(oracle).collect()
+}
+
 fn recipe(bundle: &Bundle) -> Recipe {
     let way = |way: RetrieveEntry| match way {
         RetrieveEntry::Popularity => "popularity",
         RetrieveEntry::Encoder => "encoder",
+        RetrieveEntry::Oracle => "oracle",
     };
     let recipe = &bundle.manifest().recipe;
     let steps = recipe.steps.iter().map(|step| Step {
         retrieve: way(step.retrieve),
         encoder: step.encoder.clone(),
+        oracle: step.oracle.clone(),
         count: step.count,
     });
     Recipe {

@@ -36,6 +36,7 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     )?;
     section(out, "Graphs", TEXTS, &graphs(report))?;
     section(out, "Encoders", TEXTS, &encoders(report))?;
+    section(out, "Oracles", TEXTS, &oracles(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
     section(out, "Provenance", TEXTS, &provenance(report))?;
     match &report.engine {
@@ -213,9 +214,25 @@ fn encoders(report: &Report) -> Vec<Row> {
     report.encoders.iter().map(encoder).collect()
 }
 
+fn oracles(report: &Report) -> Vec<Row> {
+    let oracle = |(name, oracle): (&String, &super::report::Oracle)| {
+        let network = match (&oracle.graph, oracle.affine) {
+            (Some(graph), false) => format!("graph {graph}"),
+            (Some(graph), true) => format!("graph {graph}, affine"),
+            (None, _) => "affine".into(),
+        };
+        let flow = format!("{} -> {} -> {}", oracle.encoder, oracle.part, oracle.output);
+        let steps = counted(oracle.steps, "step");
+        let guidance = format!("guidance {}", oracle.guidance);
+        row([name, &flow, &network, &steps, &guidance])
+    };
+    report.oracles.iter().map(oracle).collect()
+}
+
 fn usage(report: &Report) -> Vec<Row> {
-    let step = |step: &super::report::Step| match &step.encoder {
-        Some(encoder) => format!("{} by {} {encoder}", count(step.count), step.retrieve),
+    let named = |step: &super::report::Step| step.encoder.clone().or(step.oracle.clone());
+    let step = |step: &super::report::Step| match named(step) {
+        Some(name) => format!("{} by {} {name}", count(step.count), step.retrieve),
         None => format!("{} by {}", count(step.count), step.retrieve),
     };
     let steps: Vec<String> = report.recipe.steps.iter().map(step).collect();

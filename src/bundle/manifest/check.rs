@@ -2,11 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{FORMAT, Manifest, RetrieveEntry, RowType};
+use super::{FORMAT, Manifest, Metric, OracleEntry, RetrieveEntry, RowType};
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
 
@@ -19,14 +19,7 @@ const MAX_WINDOW_NUMBERS: u64 = 16 << 20;
 impl Manifest {
     pub(super) fn check(&self) -> Result<()> {
         self.check_parts()?;
-        let part = |at: String, name: &str| match self.parts.contains_key(name) {
-            true => Ok(()),
-            false => Err(Error::manifest(
-                at,
-                "the name of a part",
-                format!("`{name}`"),
-            )),
-        };
+        let part = |at: String, name: &str| self.check_part(&at, name);
         part("catalog.part".into(), &self.catalog.part)?;
         if self.catalog.items == 0 || self.catalog.items == u32::MAX {
             return Err(Error::manifest(
@@ -98,13 +91,7 @@ impl Manifest {
             }
         }
         for (name, encoder) in &self.encoders {
-            if !self.graphs.contains_key(&encoder.graph) {
-                return Err(Error::manifest(
-                    format!("encoders.{name}.graph"),
-                    "the name of a graph",
-                    format!("`{}`", encoder.graph),
-                ));
-            }
+            self.check_graph(&format!("encoders.{name}.graph"), &encoder.graph)?;
             self.check_space(&format!("encoders.{name}.input"), &encoder.input)?;
             self.check_space(&format!("encoders.{name}.output"), &encoder.output)?;
             if !(1..=65536).contains(&encoder.window) {
@@ -123,6 +110,9 @@ impl Manifest {
                     format!("{} rows of {width}", encoder.window),
                 ));
             }
+        }
+        for (name, oracle) in &self.oracles {
+            self.check_oracle(&format!("oracles.{name}"), oracle)?;
         }
         if let Some(similar) = &self.similar {
             self.check_space("similar", similar)?;
@@ -170,15 +160,53 @@ impl Manifest {
         Ok(())
     }
 
+    fn check_part(&self, at: &str, name: &str) -> Result<()> {
+        known(at, "part", &self.parts, name)
+    }
+
     fn check_space(&self, at: &str, name: &str) -> Result<()> {
-        match self.spaces.contains_key(name) {
-            true => Ok(()),
-            false => Err(Error::manifest(
-                at,
-                "the name of a space",
-                format!("`{name}`"),
-            )),
+        known(at, "space", &self.spaces, name)
+    }
+
+    fn check_graph(&self, at: &str, name: &str) -> Result<()> {
+        known(at, "graph", &self.graphs, name)
+    }
+
+    /// What guides an oracle and what it is scored against are of one width.
+    fn check_oracle(&self, at: &str, oracle: &OracleEntry) -> Result<()> {
+        known(
+            &format!("{at}.encoder"),
+            "encoder",
+            &self.encoders,
+            &oracle.encoder,
+        )?;
+        self.check_space(&format!("{at}.output"), &oracle.output)?;
+        self.check_part(&format!("{at}.part"), &oracle.part)?;
+        if let Some(graph) = &oracle.graph {
+            self.check_graph(&format!("{at}.graph"), graph)?;
         }
+        let output = &self.spaces[&oracle.output];
+        if output.metric != Metric::Dot {
+            let found = format!("`{}`, whose metric is another", oracle.output);
+            let expected = "a space with the metric dot";
+            return Err(Error::manifest(format!("{at}.output"), expected, found));
+        }
+        let width = self.spaces[&self.encoders[&oracle.encoder].output].width;
+        if output.width != width {
+            return Err(Error::manifest(
+                format!("{at}.output"),
+                format!("a space of width {width}, that of the encoder's state"),
+                format!("`{}` of width {}", oracle.output, output.width),
+            ));
+        }
+        if !(oracle.guidance.is_finite() && oracle.guidance >= 0.0) {
+            return Err(Error::manifest(
+                format!("{at}.guidance"),
+                "a finite number, not below 0",
+                oracle.guidance.to_string(),
+            ));
+        }
+        Ok(())
     }
 
     fn check_recipe(&self) -> Result<()> {
@@ -192,36 +220,68 @@ impl Manifest {
         if step.count == 0 {
             return Err(Error::manifest("recipe.steps[0].count", "at least 1", "0"));
         }
-        let at = "recipe.steps[0].encoder";
-        match (step.retrieve, &step.encoder) {
-            (RetrieveEntry::Encoder, Some(name)) if self.encoders.contains_key(name) => {}
-            (RetrieveEntry::Encoder, Some(name)) => {
-                return Err(Error::manifest(
-                    at,
-                    "the name of an encoder",
-                    format!("`{name}`"),
-                ));
-            }
-            (RetrieveEntry::Encoder, None) => {
-                return Err(Error::manifest(at, "the name of an encoder", "nothing"));
-            }
-            (RetrieveEntry::Popularity, Some(name)) => {
-                return Err(Error::manifest(
-                    at,
-                    "nothing beside `popularity`",
-                    format!("`{name}`"),
-                ));
-            }
-            (RetrieveEntry::Popularity, None) => {}
-        }
-        if self.recipe.cold == RetrieveEntry::Encoder && step.encoder.is_none() {
-            return Err(Error::manifest(
+        check_named(
+            "recipe.steps[0].encoder",
+            step.retrieve == RetrieveEntry::Encoder,
+            ("encoder", step.encoder.as_deref()),
+            &self.encoders,
+        )?;
+        check_named(
+            "recipe.steps[0].oracle",
+            step.retrieve == RetrieveEntry::Oracle,
+            ("oracle", step.oracle.as_deref()),
+            &self.oracles,
+        )?;
+        let cold = self.recipe.cold;
+        match cold {
+            RetrieveEntry::Popularity => Ok(()),
+            _ if cold == step.retrieve => Ok(()),
+            _ => Err(Error::manifest(
                 "recipe.cold",
-                "popularity: no step names an encoder",
-                "encoder",
-            ));
+                "popularity, or the way of the step",
+                "another way",
+            )),
         }
-        Ok(())
+    }
+}
+
+/// Fails unless `name` is one of a map's.
+fn known<T>(at: &str, kind: &str, entries: &BTreeMap<String, T>, name: &str) -> Result<()> {
+    match entries.contains_key(name) {
+        true => Ok(()),
+        false => Err(Error::manifest(
+            at,
+            format!("the name of {} {kind}", article(kind)),
+            format!("`{name}`"),
+        )),
+    }
+}
+
+fn article(kind: &str) -> &'static str {
+    match kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "an",
+        false => "a",
+    }
+}
+
+/// Fails unless a step that needs a network names one, and any other does not.
+fn check_named<T>(
+    at: &str,
+    needed: bool,
+    (kind, name): (&str, Option<&str>),
+    entries: &BTreeMap<String, T>,
+) -> Result<()> {
+    match (needed, name) {
+        (true, Some(name)) => known(at, kind, entries, name),
+        (false, None) => Ok(()),
+        (true, None) => {
+            let expected = format!("the name of {} {kind}", article(kind));
+            Err(Error::manifest(at, expected, "nothing"))
+        }
+        (false, Some(name)) => {
+            let expected = format!("nothing: the step is not by {kind}");
+            Err(Error::manifest(at, expected, format!("`{name}`")))
+        }
     }
 }
 

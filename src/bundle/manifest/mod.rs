@@ -39,6 +39,8 @@ pub struct Manifest {
     pub graphs: BTreeMap<String, GraphEntry>,
     #[serde(default)]
     pub encoders: BTreeMap<String, EncoderEntry>,
+    #[serde(default)]
+    pub oracles: BTreeMap<String, OracleEntry>,
     pub similar: Option<String>,
     pub seen: Seen,
     pub recipe: RecipeEntry,
@@ -176,6 +178,19 @@ pub struct EncoderEntry {
     pub empty_row: EmptyRow,
 }
 
+/// A diffusion model that dreams up ideal items: the state of an encoder in, a point of a space out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct OracleEntry {
+    pub encoder: String,
+    pub output: String,
+    pub part: String,
+    pub graph: Option<String>,
+    #[serde(default)]
+    pub guidance: f32,
+}
+
 /// How many rows an encoder is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -222,6 +237,7 @@ pub struct RecipeEntry {
 pub struct StepEntry {
     pub retrieve: RetrieveEntry,
     pub encoder: Option<String>,
+    pub oracle: Option<String>,
     pub count: u32,
 }
 
@@ -232,6 +248,7 @@ pub struct StepEntry {
 pub enum RetrieveEntry {
     Popularity,
     Encoder,
+    Oracle,
 }
 
 /// Where the bundle comes from and how well it did.
