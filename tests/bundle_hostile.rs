@@ -1,6 +1,6 @@
 //! Every defect of a bundle is found by open, by verify or by an accessor, as an error that says what is wrong.
 //!
-//! Each case starts from a copy of `models/tiny`, damages one thing, and names the words that the error must hold.
+//! Each case starts from a copy of `models/tiny` or `models/tiny-oracle`, damages one thing, and names the words that the error must hold.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,19 +12,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oneiro::{Bundle, Cancel, Engine, EngineOptions, Error, ErrorCode, Filter};
+use oneiro::{
+    Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Error, ErrorCode, Filter, Sampler,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// A copy of the tiny bundle in a folder of its own.
+/// A copy of a bundle in a folder of its own.
 struct Copy {
     folder: tempfile::TempDir,
 }
 
 impl Copy {
-    fn new() -> Self {
+    fn of(bundle: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for entry in fs::read_dir("models/tiny").unwrap() {
+        for entry in fs::read_dir(bundle).unwrap() {
             let entry = entry.unwrap();
             fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
         }
@@ -208,6 +210,18 @@ fn use_everything(bundle: &Bundle) -> oneiro::Result<()> {
         .map(drop),
     );
     note(user.similar(1, 5).map(drop));
+    for name in bundle.manifest().oracles.keys() {
+        for sampler in [Sampler::Auto, Sampler::Chain] {
+            let mut options = CallOptions::default();
+            options.oracle.name = Some(name.clone());
+            options.oracle.sampler = sampler;
+            options.oracle.steps = (sampler == Sampler::Chain).then_some(1);
+            note(
+                user.retrieve_with(By::Oracle, 5, &Filter::default(), &options)
+                    .map(drop),
+            );
+        }
+    }
     worst
 }
 
@@ -786,6 +800,226 @@ const CASES: &[Case] = &[
     }),
 ];
 
+/// Of `models/tiny-oracle`.
+const ORACLE_CASES: &[Case] = &[
+    (
+        "unknown encoder of an oracle",
+        BAD,
+        &["oracles.affine.encoder", "the name of an encoder", "`none`"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["encoder"] = "none".into()),
+    ),
+    (
+        "unknown space of an oracle",
+        BAD,
+        &["oracles.affine.output", "the name of a space", "`none`"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["output"] = "none".into()),
+    ),
+    (
+        "unknown part of an oracle",
+        BAD,
+        &["oracles.affine.part", "the name of a part", "`none`"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["part"] = "none".into()),
+    ),
+    (
+        "unknown graph of an oracle",
+        BAD,
+        &["oracles.affine.graph", "the name of a graph", "`none`"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["graph"] = "none".into()),
+    ),
+    (
+        "unknown field of an oracle",
+        BAD,
+        &["oracles.affine", "`strength`"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["strength"] = 2.into()),
+    ),
+    (
+        "negative guidance",
+        BAD,
+        &["oracles.affine.guidance", "not below 0", "-1"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["guidance"] = json!(-1.0)),
+    ),
+    (
+        "infinite guidance",
+        BAD,
+        &["oracles.affine.guidance", "finite"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["guidance"] = json!(1e300)),
+    ),
+    (
+        "another metric than dot",
+        BAD,
+        &["oracles.affine.output", "metric dot", "`neighbours`"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["output"] = "neighbours".into()),
+    ),
+    (
+        "an output of another width",
+        BAD,
+        &["oracles.affine.output", "width 16", "width 8"],
+        |c| {
+            c.manifest(|m| {
+                m["spaces"]["narrow"] = m["spaces"]["items"].clone();
+                m["spaces"]["narrow"]["width"] = 8.into();
+                m["oracles"]["affine"]["output"] = "narrow".into();
+            });
+        },
+    ),
+    (
+        "neither graph nor affine",
+        BAD,
+        &["oracles.mlp2.graph", "`mlp2.oracle` holds no affine"],
+        |c| {
+            c.manifest(|m| {
+                m["oracles"]["mlp2"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("graph");
+            });
+        },
+    ),
+    (
+        "a recipe without its oracle",
+        BAD,
+        &["recipe.steps[0].oracle", "the name of an oracle", "nothing"],
+        |c| {
+            c.manifest(|m| {
+                let step = m["recipe"]["steps"][0].as_object_mut().unwrap();
+                step.remove("oracle");
+            });
+        },
+    ),
+    (
+        "a recipe with an oracle that it does not use",
+        BAD,
+        &["recipe.steps[0].oracle", "nothing", "`affine`"],
+        |c| c.manifest(|m| m["recipe"]["steps"][0]["retrieve"] = "popularity".into()),
+    ),
+    (
+        "a way for the cold that nothing names",
+        BAD,
+        &["recipe.cold", "popularity"],
+        |c| c.manifest(|m| m["recipe"]["cold"] = "encoder".into()),
+    ),
+    // Tables.
+    (
+        "no φ",
+        BAD,
+        &["`oracle`", "`unconditional`", "no such tensor"],
+        |c| {
+            c.tensors("oracle", |t| drop(t.0.remove("unconditional")));
+        },
+    ),
+    (
+        "a schedule of no steps",
+        BAD,
+        &["`schedule.x0`", "1 to 1048576 steps", "found 0"],
+        |c| {
+            c.tensors("mlp2.oracle", |t| {
+                t.0.insert("schedule.x0".into(), ("F32".into(), vec![0], Vec::new()));
+            });
+        },
+    ),
+    (
+        "schedules of two lengths",
+        BAD,
+        &["`schedule.deviation`", "F32 [500]", "F32 [499]"],
+        |c| {
+            c.tensors("oracle", |t| {
+                let (_, shape, bytes) = t.0.get_mut("schedule.deviation").unwrap();
+                shape[0] = 499;
+                bytes.truncate(499 * 4);
+            });
+        },
+    ),
+    (
+        "half an affine denoiser",
+        BAD,
+        &["`affine.x`", "F32 [16, 16]", "no such tensor"],
+        |c| {
+            c.tensors("oracle", |t| drop(t.0.remove("affine.x")));
+        },
+    ),
+    (
+        "an affine denoiser that is not collapsed",
+        BAD,
+        &["`collapsed.noise`", "no such tensor"],
+        |c| {
+            c.tensors("oracle", |t| drop(t.0.remove("collapsed.noise")));
+        },
+    ),
+    (
+        "an unknown tensor",
+        BAD,
+        &["`schedule.beta`", "unknown name"],
+        |c| {
+            c.tensors("oracle", |t| {
+                let other = t.0["schedule.x"].clone();
+                t.0.insert("schedule.beta".into(), other);
+            });
+        },
+    ),
+    ("a φ of NaN", BAD, &["`unconditional`", "NaN at 3"], |c| {
+        c.tensors("oracle", |t| t.set_f32("unconditional", 3, f32::NAN))
+    }),
+    (
+        "an infinite step",
+        BAD,
+        &["`affine.steps`", "finite", "inf at 17"],
+        |c| c.tensors("oracle", |t| t.set_f32("affine.steps", 17, f32::INFINITY)),
+    ),
+    (
+        "a negative deviation",
+        BAD,
+        &["`schedule.deviation`", "none negative", "-1 at 9"],
+        |c| c.tensors("oracle", |t| t.set_f32("schedule.deviation", 9, -1.0)),
+    ),
+    (
+        "a rising signal",
+        BAD,
+        &["`schedule.signal`", "never rising", "at 400"],
+        |c| c.tensors("oracle", |t| t.set_f32("schedule.signal", 400, 0.999)),
+    ),
+    (
+        "a signal of 1",
+        BAD,
+        &["`schedule.signal`", "below 1", "1 at 0"],
+        |c| c.tensors("oracle", |t| t.set_f32("schedule.signal", 0, 1.0)),
+    ),
+    (
+        "noise above the diagonal",
+        BAD,
+        &["`collapsed.noise`", "a lower triangle", "0.5 at 1"],
+        |c| c.tensors("oracle", |t| t.set_f32("collapsed.noise", 1, 0.5)),
+    ),
+    (
+        "a negative diagonal",
+        BAD,
+        &["`collapsed.noise`", "diagonal", "-1 at 17"],
+        |c| c.tensors("oracle", |t| t.set_f32("collapsed.noise", 17, -1.0)),
+    ),
+    // Graphs.
+    (
+        "a graph that denoises nothing",
+        BAD,
+        &["graph `encoder`", "input `x`"],
+        |c| c.manifest(|m| m["oracles"]["affine"]["graph"] = "encoder".into()),
+    ),
+    (
+        "denoised into NaN",
+        BAD,
+        &[
+            "graph `mlp2.denoiser`",
+            "output `x0`",
+            "finite numbers",
+            "NaN in step 1999",
+        ],
+        |c| {
+            c.file("mlp2.denoiser.weights", |bytes| {
+                let numbers = bytes.chunks_exact_mut(4);
+                numbers.for_each(|number| number.copy_from_slice(&f32::NAN.to_le_bytes()));
+            });
+        },
+    ),
+];
+
 /// One more initialiser for the graph, with this external data.
 fn weights(fields: &[(&str, &str)]) -> Vec<u8> {
     let block = |tag: u8, content: &[u8]| [&[tag, content.len() as u8][..], content].concat();
@@ -809,12 +1043,16 @@ fn replace(bytes: &mut [u8], what: &[u8], with: &[u8]) {
 
 #[test]
 fn the_undamaged_bundle_is_sound() {
-    let copy = Copy::new();
-    copy.tensors("items", |_| {});
-    copy.tensors("catalog", |_| {});
-    copy.manifest(|m| m["x-note"] = "extensions are allowed".into());
-    if let Some(error) = first_error(copy.folder.path()) {
-        panic!("{error}");
+    for (bundle, parts) in [
+        ("models/tiny", ["items", "catalog"]),
+        ("models/tiny-oracle", ["oracle", "mlp2.oracle"]),
+    ] {
+        let copy = Copy::of(bundle);
+        parts.iter().for_each(|part| copy.tensors(part, |_| {}));
+        copy.manifest(|m| m["x-note"] = "extensions are allowed".into());
+        if let Some(error) = first_error(copy.folder.path()) {
+            panic!("{error}");
+        }
     }
 }
 
@@ -822,8 +1060,10 @@ fn the_undamaged_bundle_is_sound() {
 fn every_defect_is_named() {
     assert!(CASES.len() >= 40);
     let mut wrong = Vec::new();
-    for (name, code, words, damage) in CASES {
-        let copy = Copy::new();
+    let cases = CASES.iter().map(|case| (case, "models/tiny"));
+    let of_oracles = ORACLE_CASES.iter().map(|case| (case, "models/tiny-oracle"));
+    for ((name, code, words, damage), bundle) in cases.chain(of_oracles) {
+        let copy = Copy::of(bundle);
         damage(&copy);
         match first_error(copy.folder.path()) {
             None => wrong.push(format!("{name}: not found")),
@@ -843,7 +1083,7 @@ fn every_defect_is_named() {
         wrong.is_empty(),
         "{} of {}:\n{}",
         wrong.len(),
-        CASES.len(),
+        CASES.len() + ORACLE_CASES.len(),
         wrong.join("\n")
     );
 }
@@ -851,15 +1091,17 @@ fn every_defect_is_named() {
 #[test]
 fn a_cut_at_any_byte_is_an_error() {
     // Whatever the length and digest say: the contents themselves are checked.
-    for part in ["catalog", "items", "small", "encoder", "encoder.weights"] {
+    let tiny = ["catalog", "items", "small", "encoder", "encoder.weights"];
+    let tiny = tiny.map(|part| ("models/tiny", part));
+    for (bundle, part) in tiny.into_iter().chain([("models/tiny-oracle", "oracle")]) {
         let length = {
-            let copy = Copy::new();
+            let copy = Copy::of(bundle);
             let manifest: Value =
                 serde_json::from_slice(&fs::read(copy.path("manifest.json")).unwrap()).unwrap();
             manifest["parts"][part]["bytes"].as_u64().unwrap() as usize
         };
         for cut in (0..length).step_by(length / 12 + 1) {
-            let copy = Copy::new();
+            let copy = Copy::of(bundle);
             copy.file(part, |bytes| bytes.truncate(cut));
             assert!(
                 first_error(copy.folder.path()).is_some(),

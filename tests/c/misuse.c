@@ -186,7 +186,7 @@ static void bad_text(void) {
 }
 
 static void unknown_names(void) {
-  const int32_t ways[] = {0, 3, -1, INT32_MAX, INT32_MIN};
+  const int32_t ways[] = {0, 99, -1, INT32_MAX, INT32_MIN};
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     FAILS(BAD, "by", oneiro_recommender_retrieve(user, ways[i], 1, NULL, NULL, &no_ranking, e));
   }
@@ -269,7 +269,7 @@ static void batches(void) {
   BATCH("entry 0 is a user of another engine", other, users, 2, 1, none);
   BATCH("count", engine, users, 2, 0, none);
   BATCH("out", engine, users, 2, 1, NULL);
-  FAILS(BAD, "by", oneiro_engine_retrieve_batch(engine, users, 2, 3, 1, NULL, NULL, none, e));
+  FAILS(BAD, "by", oneiro_engine_retrieve_batch(engine, users, 2, 99, 1, NULL, NULL, none, e));
   CHECK(none[0] == NULL && none[1] == NULL && none[2] == NULL);
   oneiro_recommender_free(second);
   oneiro_recommender_free(stranger);
