@@ -45,6 +45,23 @@ fn every_verb_that_the_bundle_has_is_measured() {
 }
 
 #[test]
+fn an_oracle_is_measured_as_it_is_asked_for() {
+    let tiny = bundle("tiny-oracle");
+    let bench = |oracle: &str| {
+        let arguments = ["bench", &tiny, "--seconds", "0", "--users", "2", "--json"];
+        oneiro(&[&arguments[..], &["--oracle", oracle, "--steps", "3"]].concat())
+    };
+    let report = bench("mlp2").json();
+    let verbs = report["verbs"].as_array().unwrap();
+    assert!(
+        verbs
+            .iter()
+            .any(|verb| verb["verb"] == "retrieve by oracle")
+    );
+    assert!(bench("none").error(3).contains("oracle `none`"));
+}
+
+#[test]
 fn a_time_that_is_none_is_refused() {
     for seconds in ["-1", "NaN", "1e9"] {
         let answer = oneiro(&["bench", &bundle("tiny"), &format!("--seconds={seconds}")]);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use command::{answer, bundle, command, oneiro};
-use oneiro::{By, Engine, Filter, Seen};
+use oneiro::{By, CallOptions, Engine, Filter, Seen};
 use serde_json::Value;
 
 const USERS: u32 = 12;
@@ -264,5 +264,64 @@ fn what_cannot_be_evaluated_is_said() {
             oneiro(&[&["eval", &tiny, &file], wrong].concat()).code,
             Some(2)
         );
+    }
+}
+
+#[test]
+fn each_row_of_an_oracle_has_its_own_noise() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, tiny) = (events(), bundle("tiny-oracle"));
+    let file = write(folder.path(), &events, true);
+    let written = folder.path().join("ranks.csv");
+    let engine = Engine::open(&tiny).unwrap();
+    let item = |event: &Event| engine.catalog().item(&format!("film-{}", event.film)).ok();
+    let mut pasts: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for event in &events {
+        let past = pasts.entry(event.user).or_default();
+        let known = events
+            .iter()
+            .take_while(|other| !std::ptr::eq(*other, event));
+        if event.is_val && known.into_iter().any(|other| other.user == event.user) {
+            rows.push((past.clone(), item(event)));
+        }
+        past.extend(item(event));
+    }
+    // The file has the latest event first, and rows are numbered by their lines.
+    rows.reverse();
+    let mut expected = Vec::new();
+    for (row, (past, item)) in (0..).zip(&rows) {
+        let mut options = CallOptions::default();
+        options.oracle.seed = u64::MAX.wrapping_add(row);
+        let mut user = engine.recommender();
+        user.observe_items(past).unwrap();
+        let rank = item.map(|item| user.rank_of(item, By::Oracle, &Filter::default(), &options));
+        expected.push(rank.and_then(|rank| rank.unwrap()));
+    }
+    for threads in ["1", "3"] {
+        let seed = u64::MAX.to_string();
+        let arguments = [
+            "eval",
+            &tiny,
+            &file,
+            "--seed",
+            &seed,
+            "--threads",
+            threads,
+            "--json",
+        ];
+        let report =
+            oneiro(&[&arguments[..], &["--ranks", written.to_str().unwrap()]].concat()).json();
+        assert_eq!(
+            (&report["by"], &report["oracle"]),
+            (&"oracle".into(), &"affine".into())
+        );
+        let text = fs::read_to_string(&written).unwrap();
+        let ranks = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split_once(',').unwrap().1);
+        let ranks: Vec<Option<u32>> = ranks.map(|rank| rank.parse().ok()).collect();
+        assert_eq!(ranks, expected);
     }
 }

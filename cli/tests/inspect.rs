@@ -95,6 +95,27 @@ fn json_holds_the_same() {
 }
 
 #[test]
+fn oracles_are_told() {
+    let text = oneiro(&["inspect", &bundle("tiny-oracle")]).stdout;
+    let (_, oracles) = text.split_once("\nOracles\n").unwrap();
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let lines: Vec<Vec<String>> = oracles.lines().map(words).collect();
+    let affine = "affine affine -> oracle -> items graph denoiser, affine 500 steps guidance 2";
+    assert_eq!(lines[0].join(" "), affine);
+    let mlp2 = "mlp2 mlp2 -> mlp2.oracle -> mlp2.items graph mlp2.denoiser 2,000 steps guidance 2";
+    assert_eq!(lines[1].join(" "), mlp2);
+    assert!(text.contains("40 by oracle affine"), "{text}");
+    let report = oneiro(&["inspect", &bundle("tiny-oracle"), "--json"]).json();
+    assert_eq!(report["oracles"]["affine"]["affine"], true);
+    assert_eq!(report["oracles"]["mlp2"]["steps"], 2000);
+    assert_eq!(report["recipe"]["steps"][0]["oracle"], "affine");
+}
+
+#[test]
 fn the_demo_says_where_it_comes_from() {
     let report = oneiro(&["inspect", &bundle("demo"), "--json"]).json();
     let provenance = &report["provenance"];

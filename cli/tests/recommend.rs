@@ -234,3 +234,50 @@ fn times_go_to_stderr() {
 fn a_huge_count_takes_no_more_than_there_is() {
     assert_eq!(recommend(&["-k", "4294967295"]).lines().len(), 38);
 }
+
+#[test]
+fn an_oracle_dreams_by_its_options() {
+    let tiny = bundle("tiny-oracle");
+    let dream = |arguments: &[&str]| {
+        let seen = ["recommend", &tiny, "--seen", "film-29", "--json", "-k", "5"];
+        let report = oneiro(&[&seen[..], arguments].concat()).json();
+        assert_eq!(report["items"][0]["from"], "oracle");
+        report["items"].clone()
+    };
+    let plain = dream(&[]);
+    assert_eq!(
+        plain,
+        dream(&["--by", "oracle", "--oracle", "affine", "--guidance", "2"])
+    );
+    assert_eq!(
+        plain,
+        dream(&["--seed", "0", "--sampler", "collapsed", "--draws", "1"])
+    );
+    assert_ne!(plain, dream(&["--seed", "8"]));
+    assert_ne!(plain, dream(&["--oracle", "mlp2", "--steps", "20"]));
+    assert_ne!(plain, dream(&["--draws", "3"]));
+}
+
+#[test]
+fn what_does_not_go_with_a_way_is_refused() {
+    for (arguments, words) in [
+        (
+            &["--by", "encoder", "--seed", "7"][..],
+            "go with --by oracle",
+        ),
+        (
+            &["--by", "popularity", "--draws", "2"],
+            "go with --by oracle",
+        ),
+        (&["--guidance", "2"], "go with --by oracle"),
+        (
+            &["--by", "oracle", "--encoder", "sasrec"],
+            "--encoder does not go",
+        ),
+    ] {
+        let answer = recommend(arguments);
+        let error = answer.error(2);
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(recommend(&["--by", "oracle"]).error(3).contains("oracle"));
+}
