@@ -995,6 +995,18 @@ const ORACLE_CASES: &[Case] = &[
         &["`collapsed.noise`", "diagonal", "-1 at 17"],
         |c| c.tensors("oracle", |t| t.set_f32("collapsed.noise", 17, -1.0)),
     ),
+    (
+        "a collapsed chain of another mean",
+        BAD,
+        &["`collapsed.condition`", "mean of the chain"],
+        |c| c.tensors("oracle", |t| t.set_f32("collapsed.constant", 5, 3.0)),
+    ),
+    (
+        "a collapsed chain of another variance",
+        BAD,
+        &["`collapsed.noise`", "variance of the chain"],
+        |c| c.tensors("oracle", |t| t.set_f32("collapsed.noise", 17, 3.0)),
+    ),
     // Graphs.
     (
         "a graph that denoises nothing",

@@ -27,6 +27,13 @@ const AFFINE: [&str; 6] = [
     "collapsed.noise",
 ];
 
+/// In how many directions the collapsed chain is looked at.
+const PROBES: usize = 3;
+/// What its mean and variance may be off, as a part of themselves: the rounding of tables to f32.
+const CLOSE: f64 = 1e-3;
+/// Multiples of it leave no pattern after the point.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
 /// The tables of a diffusion model over vectors of one width.
 #[derive(Debug)]
 pub struct Diffusion {
@@ -54,6 +61,11 @@ impl Schedule {
     /// T.
     pub(crate) fn len(&self) -> usize {
         self.x0.len()
+    }
+
+    /// What `x̂_0`, `x_t` and noise count in a step.
+    fn step(&self, t: usize) -> [f64; 3] {
+        [&self.x0, &self.x, &self.deviation].map(|table| f64::from(table[t]))
     }
 }
 
@@ -159,7 +171,74 @@ impl Diffusion {
                 let (row, column) = (at / self.width, at % self.width);
                 column < row || (column == row && value >= 0.0) || value == 0.0
             },
-        )
+        )?;
+        (0..PROBES).try_for_each(|probe| self.verify_collapse(affine, probe))
+    }
+
+    /// Whether the collapsed chain is that of the steps, along one direction each of conditions and of results: that
+    /// needs no product of two matrices.
+    fn verify_collapse(&self, affine: &Affine, probe: usize) -> Result<()> {
+        let spacing = GOLDEN * (probe + 1) as f64;
+        let direction = (0..self.width).map(|at| ((at + 1) as f64 * spacing).fract() - 0.5);
+        let direction: Vec<f64> = direction.collect();
+        let wrong = |tensor: &str, what: &str, expected: f64, found: f64| {
+            let expected = format!("the {what} of the chain of `affine`, {expected:e}");
+            Err(Error::tensor(
+                &self.part,
+                tensor,
+                expected,
+                found.to_string(),
+            ))
+        };
+        let mean = self.mean(affine, &direction);
+        let largest = mean.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let collapsed = times(&affine.collapsed_condition, &direction);
+        for ((p, &q), expected) in collapsed.iter().zip(&*affine.collapsed_constant).zip(mean) {
+            let found = p + f64::from(q);
+            let close = (found - expected).abs() <= CLOSE * largest;
+            if !close {
+                return wrong(AFFINE[3], "mean", expected, found);
+            }
+        }
+        let expected = self.variance(affine, &direction);
+        let found = square(&transposed_times(&affine.collapsed_noise, &direction));
+        let close = (found - expected).abs() <= CLOSE * expected;
+        match close {
+            true => Ok(()),
+            false => wrong(AFFINE[5], "variance", expected, found),
+        }
+    }
+
+    /// Where the chain ends without noise, under a condition.
+    fn mean(&self, affine: &Affine, condition: &[f64]) -> Vec<f64> {
+        let condition = times(&affine.condition, condition);
+        let mut x = vec![0.0; self.width];
+        for t in (0..self.schedule.len()).rev() {
+            let [a, b, _] = self.schedule.step(t);
+            let constant = &affine.steps[t * self.width..][..self.width];
+            let product = times(&affine.x, &x);
+            for (at, x) in x.iter_mut().enumerate() {
+                let x0 = product[at] + condition[at] + f64::from(constant[at]);
+                *x = a * x0 + b * *x;
+            }
+        }
+        x
+    }
+
+    /// The variance of `⟨v, x⟩` at the end of the chain: backwards, `v` is what the noise of a step still counts in it.
+    fn variance(&self, affine: &Affine, direction: &[f64]) -> f64 {
+        let (mut v, mut variance) = (direction.to_vec(), 0.0);
+        for t in 0..self.schedule.len() {
+            let [a, b, deviation] = self.schedule.step(t);
+            if t > 0 {
+                variance += deviation * deviation * square(&v);
+            }
+            let back = transposed_times(&affine.x, &v);
+            v.iter_mut()
+                .zip(back)
+                .for_each(|(v, back)| *v = a * back + b * *v);
+        }
+        variance + square(&v)
     }
 
     /// Fails on the first number of a tensor that is not `sound`, given its place.
@@ -210,4 +289,29 @@ impl Diffusion {
     pub(crate) fn unconditional(&self) -> &[f32] {
         &self.unconditional
     }
+}
+
+/// `M·v`, of a square matrix.
+fn times(matrix: &[f32], vector: &[f64]) -> Vec<f64> {
+    let product = |row: &[f32]| {
+        let terms = row.iter().zip(vector);
+        terms.map(|(&number, x)| f64::from(number) * x).sum()
+    };
+    matrix.chunks_exact(vector.len()).map(product).collect()
+}
+
+/// `Mᵀ·v`.
+fn transposed_times(matrix: &[f32], vector: &[f64]) -> Vec<f64> {
+    let mut sums = vec![0.0; vector.len()];
+    for (row, x) in matrix.chunks_exact(vector.len()).zip(vector) {
+        for (sum, &number) in sums.iter_mut().zip(row) {
+            *sum += f64::from(number) * x;
+        }
+    }
+    sums
+}
+
+/// ‖v‖².
+fn square(vector: &[f64]) -> f64 {
+    vector.iter().map(|x| x * x).sum()
 }
