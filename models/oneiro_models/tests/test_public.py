@@ -56,13 +56,14 @@ def test_leave_one_out_goes_by_user(tmp_path):
     assert data.seen == "exclude"
 
 
-def test_orders_have_rows_of_their_own(tmp_path):
-    train = {"items": [[0, 1]]}
+def test_orders_have_rows_of_their_own_and_are_worth_most(tmp_path):
+    train = {"items": [[0, 1], [2, 3, 4]], "behaviors": [[1, 2], [3, 1, 2]]}
     val = {"items": [[4, 5, 6, 7]], "behaviors": [[2, 1, 2, 3]]}
     items = {"item": range(12195), **{trait: [1] * 12195 for trait in ("brand", "shop", "category")}}
     data = read(folder_of(tmp_path, "jdata-sessions", train=train, val=val, items=items))
     assert data.validation_rows("next is order").targets.tolist() == [6]
     assert data.validation_rows("next is browse").targets.tolist() == [5]
+    assert data.train.rewards.tolist() == [0.2, 1, 0.2, 0.2, 1]
     assert data.catalog.kinds() == {"brand": "integer", "shop": "integer", "category": "integer"}
 
 

@@ -35,23 +35,32 @@ class Batch:
     weights: Tensor
     states: Tensor | None = None
     """Of draws, the states of the histories [B, d] by an encoder that learns no more."""
+    rewards: Tensor | None = None
+    """Of draws: what each target is worth, f32 [B]."""
+    done: Tensor | None = None
+    """Of draws: whether it is its user's last, bool [B]."""
 
     def to(self, device: torch.device) -> "Batch":
         values = (getattr(self, field.name) for field in fields(self))
         return Batch(*(value if value is None else value.to(device) for value in values))
 
 
+def sequences(data: Dataset) -> list[np.ndarray]:
+    """The numbers of every user's training events, of those users who have two."""
+    found = [sequence for sequence in data.train.sequences() if len(sequence) > 1]
+    if not found:
+        raise Problem("no user has two training events: there is nothing to learn from")
+    return found
+
+
 def weighted(data: Dataset, options: Options) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The items and weights of every user's training events, of those users who have two."""
-    events = data.train
+    """The items and weights of these events."""
+    events, events_of = data.train, sequences(data)
     weights = np.ones(len(events))
     if options.half_life and events.times is not None:
         weights = 0.5 ** ((events.times[-1] - events.times) / DAY / options.half_life)
-    sequences = [sequence for sequence in events.sequences() if len(sequence) > 1]
-    if not sequences:
-        raise Problem("no user has two training events: there is nothing to learn from")
-    mean = np.concatenate([weights[sequence[1:]] for sequence in sequences]).mean()
-    return [(events.items[sequence], weights[sequence] / mean) for sequence in sequences]
+    mean = np.concatenate([weights[sequence[1:]] for sequence in events_of]).mean()
+    return [(events.items[sequence], weights[sequence] / mean) for sequence in events_of]
 
 
 class Windows:
@@ -96,20 +105,25 @@ class Draws:
     """
 
     def __init__(self, data: Dataset, options: Options):
-        sequences, window = weighted(data, options), options.window
+        chosen, window = weighted(data, options), options.window
         self.items, self.batch, self.states = data.items, options.batch, None
-        rows = [(items[max(place - window, 0) : place], items[place]) for items, _ in sequences for place in range(len(items))]
+        rows = [(items[max(place - window, 0) : place], items[place]) for items, _ in chosen for place in range(len(items))]
         if len(rows) < options.batch:
             raise Problem(f"{len(rows)} training events do not fill one batch of {options.batch}: name a smaller --batch")
         self.histories = torch.full((len(rows), window), data.items, dtype=torch.int32)
         for row, (history, _) in enumerate(rows):
             self.histories[row, : len(history)] = torch.as_tensor(history)
         self.targets = torch.tensor([target for _, target in rows])
-        self.weights = torch.as_tensor(np.concatenate([weights for _, weights in sequences]), dtype=torch.float32)
+        self.weights = torch.as_tensor(np.concatenate([weights for _, weights in chosen]), dtype=torch.float32)
+        numbers = sequences(data)
+        rewards = np.ones(len(data.train)) if data.train.rewards is None else data.train.rewards
+        self.rewards = torch.as_tensor(rewards[np.concatenate(numbers)], dtype=torch.float32)
+        self.done = torch.zeros(len(rows), dtype=torch.bool)
+        self.done[torch.tensor([len(part) for part in numbers]).cumsum(0) - 1] = True
 
     def fix(self, data: Dataset, options: Options, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
         """Computes all states once, by `encode`: histories, lengths → states [B, L, d]. Rows are then the places of windows
-        cut once: a history begins where its window does.
+        cut once: a history begins where its window does. Rewards are not known of them.
         """
         histories, states, targets, weights = [], [], [], []
         for batch in Windows(data, options).epoch(np.random.default_rng(options.seed)):
@@ -125,11 +139,13 @@ class Draws:
         self.histories = torch.cat([self.histories[first], *histories])
         self.targets, self.weights = torch.cat([self.targets[first], *targets]), torch.cat([self.weights[first], *weights])
         self.states = torch.cat([empty.expand(len(first), -1), *states])
+        self.rewards = self.done = None
 
     def epoch(self, generator: np.random.Generator) -> Iterator[Batch]:
         for _ in range(len(self.targets) // self.batch):
             rows = torch.as_tensor(generator.choice(len(self.targets), self.batch, replace=False, shuffle=False))
             histories = self.histories[rows].long()
             lengths = (histories < self.items).sum(1)
-            states = None if self.states is None else self.states[rows]
-            yield Batch(histories[:, : max(int(lengths.max()), 1)], lengths, self.targets[rows], self.weights[rows], states)
+            columns = (self.targets, self.weights, self.states, self.rewards, self.done)
+            rest = (None if column is None else column[rows] for column in columns)
+            yield Batch(histories[:, : max(int(lengths.max()), 1)], lengths, *rest)

@@ -12,11 +12,15 @@ from ..options import HELD_OUT
 
 @dataclass(frozen=True)
 class Events:
-    """One row an event, each user's in order of time; `times` in seconds, None where nobody knows them."""
+    """One row an event, each user's in order of time; `times` in seconds, None where nobody knows them.
+
+    `rewards`: what each event is worth to a network that learns values, None where all are worth 1.
+    """
 
     users: np.ndarray
     items: np.ndarray
     times: np.ndarray | None
+    rewards: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.items)

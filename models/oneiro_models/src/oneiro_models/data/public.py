@@ -1,6 +1,9 @@
 """The public sets that readers are here for, each known by the first heading of the README in its folder."""
 
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from .. import Problem
 from .columns import columns
@@ -42,6 +45,8 @@ LIKED = 3
 """MovieLens-100K: LLaRA keeps ratings of at least so much."""
 BEHAVIOURS = {1: "browse", 2: "order"}
 """JData: what kinds of events have rows of their own."""
+ORDER, OTHER = 1.0, 0.2
+"""JData: what an order and what any other event is worth, as a purchase and a click are in the SQN family."""
 
 
 def read_public(folder: Path) -> Dataset:
@@ -65,14 +70,17 @@ def _name(folder: Path) -> str:
 
 
 def _jdata(folder: Path, name: str, form: Form) -> Dataset:
-    """Also rows for the next event being a browse or an order; brand, shop and category as attributes."""
+    """Also rows for the next event being a browse or an order, and rewards; brand, shop and category as attributes."""
     sequences, behaviours = (lists(folder / "val.parquet", column) for column in ("items", "behaviors"))
     questions = {EVERY: every_position(sequences)}
     for code, event in BEHAVIOURS.items():
         questions[f"next is {event}"] = every_position(sequences, [kinds == code for kinds in behaviours])
     traits = columns(folder / "items.parquet", ["item", "brand", "shop", "category"]).sort_by("item").to_pydict()
     attributes = {trait: traits[trait] for trait in ("brand", "shop", "category")}
-    return dataset(folder, name, form, lists(folder / "train.parquet", "items"), questions, attributes)
+    data = dataset(folder, name, form, lists(folder / "train.parquet", "items"), questions, attributes)
+    kinds = np.concatenate(lists(folder / "train.parquet", "behaviors"))
+    rewards = np.where([BEHAVIOURS.get(kind) == "order" for kind in kinds], ORDER, OTHER)
+    return replace(data, train=replace(data.train, rewards=rewards))
 
 
 def _lastfm(folder: Path, name: str, form: Form) -> Dataset:
