@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from oneiro_models import Problem
+from oneiro_models.__main__ import main
 from oneiro_models.bundle import Bundle, BundleWriter, Catalog, title_key
 from oneiro_models.bundle.catalog import NO_VALUE
 from oneiro_models.bundle.table import table
-from oneiro_models.tiny import write_tiny
 
-both = pytest.mark.parametrize("name", ["tiny", "demo"])
+each = pytest.mark.parametrize("name", ["tiny", "tiny-values", "demo"])
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +23,25 @@ def schema(models):
     return jsonschema.Draft202012Validator(schema)
 
 
-@both
+@each
 def test_a_manifest_obeys_the_schema(models, schema, name):
     schema.validate(Bundle(models / name).manifest)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (["q_networks", "mcrl"], {"encoder": "mcrl", "weight": 0.5}),
+        (["q_networks", "mcrl", "encoder"], None),
+        (["q_networks", "mcrl", "weight"], 1.5),
+        (["recipe", "steps", 1, "q_network"], None),
+        (["recipe", "steps", 1, "rank"], "encoder"),
+        (["recipe", "steps", 0], {"rank": "q_network", "q_network": "mcrl", "count": 5}),
+        (["recipe", "steps", 1], {"retrieve": "popularity", "count": 5}),
+    ],
+)
+def test_the_schema_refuses_of_values(models, schema, place, value):
+    test_the_schema_refuses(models, schema, place, value, "tiny-values")
 
 
 @pytest.mark.parametrize(
@@ -45,8 +61,8 @@ def test_a_manifest_obeys_the_schema(models, schema, name):
         (["recipe", "steps", 0, "encoder"], None),
     ],
 )
-def test_the_schema_refuses(models, schema, place, value):
-    manifest = Bundle(models / "tiny").manifest
+def test_the_schema_refuses(models, schema, place, value, name="tiny"):
+    manifest = Bundle(models / name).manifest
     *parents, last = place
     inner = manifest
     for step in parents:
@@ -61,7 +77,7 @@ def test_the_schema_allows_private_fields(models, schema):
     schema.validate(manifest)
 
 
-@both
+@each
 def test_parts_are_what_the_manifest_says(models, name):
     bundle = Bundle(models / name)
     files = {path.name for path in bundle.folder.iterdir()} - {"manifest.json"}
@@ -71,7 +87,7 @@ def test_parts_are_what_the_manifest_says(models, name):
         assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["bytes"], entry["sha256"]), part
 
 
-@both
+@each
 def test_catalog_orders_and_keys(models, name):
     bundle = Bundle(models / name)
     ids, keys = bundle.strings("ids"), bundle.strings("title_keys")
@@ -82,7 +98,7 @@ def test_catalog_orders_and_keys(models, name):
     assert order == sorted(range(len(keys)), key=lambda item: (keys[item].encode(), item))
 
 
-@both
+@each
 def test_tables_have_a_cold_row_for_every_item_without_events(models, name):
     bundle = Bundle(models / name)
     space = bundle.space("items")
@@ -90,10 +106,11 @@ def test_tables_have_a_cold_row_for_every_item_without_events(models, name):
     assert (space["rows"][space["cold"] == 1] == 0).all() and np.isfinite(space["rows"]).all()
 
 
-def test_tiny_is_what_its_command_writes(models, tmp_path):
-    write_tiny(tmp_path / "tiny")
-    expected = {path.name: path.read_bytes() for path in (models / "tiny").iterdir()}
-    assert {path.name: path.read_bytes() for path in (tmp_path / "tiny").iterdir()} == expected
+@pytest.mark.parametrize("name", ["tiny", "tiny-values"])
+def test_a_tiny_bundle_is_what_its_command_writes(models, tmp_path, name):
+    assert main([name, str(tmp_path / name)]) == 0
+    expected = {path.name: path.read_bytes() for path in (models / name).iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} == expected
     assert sum(map(len, expected.values())) < 128_000
 
 

@@ -39,6 +39,17 @@ HELP = {
     "contrast": "of dreamrec: weight of a full softmax over the predicted item beside its squared error; 0: as published",
     "guidance": "of dreamrec: strength w of the guidance at validation and in the bundle",
     "draws": "of dreamrec: answers to each history at validation, whose figures are averaged",
+    "backbone": "of mcrl: the network below its heads; give --blocks 6 with nextitnet",
+    "by": "of mcrl: what ranks; blend: the two, standardised over the best by logits, with the weight --blend of Q",
+    "blend": "of mcrl: weight of Q in a blend",
+    "value": "of mcrl: weight of the value term; 0: it is left out, as with the next three terms",
+    "discount": "of mcrl: what a reward is worth one event later",
+    "negatives": "of mcrl: so many items that were not chosen are learned to be worth nothing by themselves (SNQN)",
+    "conservative": "of mcrl: weight of the conservative term",
+    "temperature": "of mcrl: of the conservative term",
+    "reward": "of mcrl: weight of the contrastive reward term",
+    "transition": "of mcrl: weight of the contrastive transition term",
+    "sharpness": "of mcrl: temperature of both contrastive terms",
     "seed": "the same seed and versions give the same network on one machine",
 }
 
@@ -95,6 +106,10 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--dtype", choices=("f32", "f16", "i8"), default="f32", help="how the rows that are scored are stored")
     export.add_argument("--exact", action="store_true", help="with i8: keep the f32 rows beside them and rank by those")
 
+    for new in (evaluate, export):
+        new.add_argument("--by", choices=CHOICES["by"], help="what ranks in a run of mcrl; what it was trained with if not given")
+        new.add_argument("--blend", type=float, help="weight of Q in a blend, likewise")
+
     convert = command("convert", run_convert, "write published weights of LLaRA's authors as a bundle")
     convert.add_argument("weights", type=Path, help="a .safetensors file beside the models.json that describes it")
     convert.add_argument("data", type=Path, help="folder of the public set whose items they score")
@@ -133,6 +148,9 @@ def parser() -> argparse.ArgumentParser:
     tiny_oracle = command("tiny-oracle", run_tiny_oracle, "write the tests' bundle models/tiny-oracle")
     tiny_oracle.add_argument("out", type=Path, help="folder of the bundle")
 
+    tiny_values = command("tiny-values", run_tiny_values, "write the tests' bundle models/tiny-values")
+    tiny_values.add_argument("out", type=Path, help="folder of the bundle")
+
     golden = command("golden", run_golden, "write golden vectors of a bundle's encoder")
     golden.add_argument("bundle", type=Path, help="folder of the bundle")
     oracles = command("golden-oracles", run_golden_oracles, "write golden vectors of a bundle's oracles")
@@ -153,6 +171,8 @@ CHOICES = {
     "fixed": ["nothing", "rows", "start"],
     "schedule": ["linear", "exp", "cosine", "sqrt"],
     "denoiser": ["mlp1", "mlp2"],
+    "backbone": ["sasrec", "gru4rec", "caser", "nextitnet"],
+    "by": ["logits", "q", "blend"],
 }
 
 
@@ -190,7 +210,8 @@ def run_train(options) -> None:
 def run_evaluate(options) -> None:
     from .compare import evaluated
 
-    _shown(evaluated(_data(options), options.subject, options.rows, options.seen), options.record)
+    found = evaluated(_data(options), options.subject, options.rows, options.seen, options.by, options.blend)
+    _shown(found, options.record)
 
 
 def run_agree(options) -> None:
@@ -235,7 +256,8 @@ def run_export(options) -> None:
     from .export import export
 
     name = options.name or options.out.resolve().name
-    export(_data(options), options.folder, options.out, name, options.description, options.dtype, options.exact)
+    stored = options.dtype, options.exact, options.by, options.blend
+    export(_data(options), options.folder, options.out, name, options.description, *stored)
     print(f"wrote {options.out}")
 
 
@@ -289,6 +311,12 @@ def run_tiny_oracle(options) -> None:
     from .tiny import write_tiny_oracle
 
     write_tiny_oracle(options.out)
+
+
+def run_tiny_values(options) -> None:
+    from .tiny import write_tiny_values
+
+    write_tiny_values(options.out)
 
 
 def run_optimise(options) -> None:

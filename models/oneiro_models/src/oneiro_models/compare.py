@@ -21,8 +21,18 @@ def compare(data: Dataset, trained: dict, seen: str = "exclude", kind: str | Non
     return {name: figures(evaluate(score, rows, seen, name=name)) for name, score in (methods | trained).items()}
 
 
-def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen: str | None = None) -> Result:
-    """A run or a bundle (None: nothing) beside the baselines, with how to do it again."""
+def evaluated(
+    data: Dataset,
+    subject: Path | None,
+    kind: str | None = None,
+    seen: str | None = None,
+    by: str | None = None,
+    blend: float | None = None,
+) -> Result:
+    """A run or a bundle (None: nothing) beside the baselines, with how to do it again.
+
+    A run of MCRL ranks `by` its logits, by Q, or by a blend of the two.
+    """
     about, trained, command = {}, {}, f"{PROGRAM} baselines DATA/{data.name}{data.split()}"
     if subject and (subject / "manifest.json").exists():
         bundle = Bundle(subject)
@@ -34,13 +44,15 @@ def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen
         trained = {about["subject"]: scorer}
         command = f"{PROGRAM} evaluate DATA/{data.name} {bundle.manifest['name']}{data.split()}"
     elif subject:
-        network, options = load_run(subject, data)
+        network, options = load_run(subject, data, by, blend)
         shape, seen = network.shape, seen or options.seen
-        network_name = type(network).__name__ + (" with attributes" if options.attributes == "added" else "")
+        network_name = network.title + (" with attributes" if options.attributes == "added" else "")
         name = f"{network_name} ({shape.blocks} × {shape.width}, window {shape.window})"
         about = {"subject": name, "seed": options.seed, "epoch": kept_epoch(subject, data)}
-        trained = {name: Scorer(network, never_ranked(data, options))}
+        trained = {name: Scorer(network, never_ranked(data, options), seen)}
         command = f"{PROGRAM} train DATA/{data.name} RUN{data.split()}{options.command()}"
+        if by or blend is not None:
+            command += f" && {PROGRAM} evaluate DATA/{data.name} RUN{data.split()}{ranking(by, blend)}"
     seen = seen or data.seen
     chosen = kind or data.kinds()[0]
     if kind and not about.get("epoch"):
@@ -49,6 +61,11 @@ def evaluated(data: Dataset, subject: Path | None, kind: str | None = None, seen
         command += f" --seen {seen}"
     found = compare(data, trained, seen, chosen)
     return Result(data.name, chosen, len(data.validation_rows(chosen)), seen, making(subject) + command, found, **about)
+
+
+def ranking(by: str | None, blend: float | None) -> str:
+    """What a command line says to rank a run of MCRL so."""
+    return (f" --by {by}" if by else "") + ("" if blend is None else f" --blend {blend}")
 
 
 def making(subject: Path | None) -> str:

@@ -9,17 +9,15 @@ import torch
 from . import Problem
 from .bundle import Bundle, BundleWriter, Catalog
 from .bundle.table import table
-from .compare import compare
+from .compare import compare, ranking
 from .data import Dataset
 from .encoder import encoder_graph
 from .inference import Encoder
-from .networks import DreamRec, Network, name_of
+from .networks import MCRL, DreamRec, Network, name_of
 from .oracle import check_oracle, denoiser_graph, oracle_part
+from .reinforcement import CANDIDATES
 from .train import Scorer, load_run, never_ranked
-
-RETRIEVED = 200
-"""How many items the recipe's first step brings."""
-
+from .value import check_values, value_graph
 
 @dataclass
 class Description:
@@ -31,18 +29,30 @@ class Description:
 
 
 def export(
-    data: Dataset, run: Path, out: Path, name: str, description: str, dtype: str = "f32", exact: bool = False
+    data: Dataset,
+    run: Path,
+    out: Path,
+    name: str,
+    description: str,
+    dtype: str = "f32",
+    exact: bool = False,
+    by: str | None = None,
+    blend: float | None = None,
 ) -> None:
-    """The bundle of a run's best network, with its validation figures beside those of the baselines."""
-    network, options = load_run(run, data)
+    """The bundle of a run's best network, with its validation figures beside those of the baselines.
+
+    The recipe of MCRL's ranks `by` its logits, by Q, or by a blend of the two.
+    """
+    network, options = load_run(run, data, by, blend)
     cold = never_ranked(data, options)
     kind = type(network).__name__
-    methods = compare(data, {kind: Scorer(network, cold)}, options.seen)
+    methods = compare(data, {kind: Scorer(network, cold, options.seen)}, options.seen)
     metrics = {figure: round(found.mean, 4) for figure, found in methods.pop(kind).items()}
     for method, found in methods.items():
         metrics |= {f"{figure} {method}": round(found[figure].mean, 4) for figure in ("HR@10", "NDCG@10")}
     train = f"python -m oneiro_models train DATA RUN{data.split()}{options.command()}"
     stored = (f" --dtype {dtype}" if dtype != "f32" else "") + (" --exact" if exact else "")
+    stored += ranking(by, blend)
     provenance = {
         "licence": data.origin.licence,
         "credit": data.origin.credit,
@@ -86,7 +96,8 @@ def add(
     name: str | None = None,
     **spaces: str,
 ) -> None:
-    """An encoder with its graph and tables, whose names begin with `prefix`; of DreamRec its oracle too, of the same `name`.
+    """An encoder with its graph and tables, whose names begin with `prefix`; of DreamRec its oracle too, of MCRL its
+    Q-network, of the same `name`.
 
     `spaces`: more metrics over the rows it reads; over the rows that are scored, where those are the same as `dtype`.
     """
@@ -94,6 +105,9 @@ def add(
     rows, scored, bias, empty = (_numpy(value) for value in (network.table, network.scored, network.bias, network.empty))
     rows, scored = (np.where(cold[:, None], np.float32(0), values) for values in (rows, scored))
     tied = network.head is None
+    values = isinstance(network, MCRL) and network.valued
+    if values and tied:
+        spaces |= {f"{prefix}value": "dot"}
     small = tied and dtype != "f32"
     bundle.table(items, table(rows, cold=cold, empty=empty), **{items: "dot"} | ({} if small else spaces))
     output = items
@@ -116,6 +130,19 @@ def add(
         bundle.graph(denoiser, *denoiser_graph(network, f"{denoiser}.weights"))
         own = {"encoder": name, "output": output, "graph": denoiser, "guidance": network.guidance}
         bundle.oracle(name, f"{prefix}oracle", oracle_part(network), **own)
+    if values:
+        own = {"encoder": name, "output": f"{prefix}value", "weight": network.weight}
+        if tied:
+            own |= {"graph": f"{prefix}q"}
+            bundle.graph(own["graph"], *value_graph(network.value, f"{prefix}q.weights"))
+        else:
+            valued = np.where(cold[:, None], np.float32(0), _numpy(network.value_rows))
+            source = f"{prefix}value.exact" if exact else None
+            if exact:
+                bundle.table(source, table(valued))
+            stored = table(valued, dtype, bias=_numpy(network.value_bias), cold=cold)
+            bundle.table(own["output"], stored, exact=source, **{own["output"]: "dot"})
+        bundle.q_network(name, **own)
 
 
 def _numpy(value: torch.Tensor | None) -> np.ndarray | None:
@@ -130,15 +157,21 @@ def finish(bundle: BundleWriter, about: Description, network: Network, *others: 
 def complete(bundle: BundleWriter, about: Description, networks: dict[str, Network], seen: str = "exclude") -> None:
     """The same for networks by the names that they were added under."""
     name, network = next(iter(networks.items()))
-    way = "oracle" if isinstance(network, DreamRec) else "encoder"
-    recipe = {"steps": [{"retrieve": way, way: name, "count": min(RETRIEVED, bundle.items)}], "cold": "popularity"}
+    way, count = "oracle" if isinstance(network, DreamRec) else "encoder", min(CANDIDATES, bundle.items)
+    by = network.by if isinstance(network, MCRL) else None
+    if by == "q":
+        way = "q_network"
+    steps = [{"retrieve": way, way: name, "count": count}]
+    if by == "blend":
+        steps.append({"rank": "q_network", "q_network": name, "count": count, "weight": network.weight})
+    recipe = {"steps": steps, "cold": "popularity"}
     rest = {"similar": "neighbours", "seen": seen, "recipe": recipe, "provenance": about.provenance}
     bundle.finish(lambda written: [check(written, one, name) for name, one in networks.items()], **rest)
 
 
 def check(bundle: Bundle, network: Network, name: str | None = None, tolerance: float = 1e-5) -> float:
     """The largest difference of a state, relative to the largest value of that state, over histories of every length; of
-    DreamRec its oracle is checked too.
+    DreamRec its oracle is checked too, of MCRL its Q-network.
     """
     name = name or name_of(network)
     generator = np.random.default_rng(0)
@@ -155,6 +188,8 @@ def check(bundle: Bundle, network: Network, name: str | None = None, tolerance: 
         raise Problem(f"bundle `{shown}`: the exported encoder differs from PyTorch by {worst:.2g} (allowed {tolerance:.0g})")
     if isinstance(network, DreamRec):
         check_oracle(bundle, name, network)
+    if isinstance(network, MCRL) and name in bundle.manifest.get("q_networks", {}):
+        check_values(bundle, name, network, [generator.choice(warm, length) for length in range(network.shape.window + 1)])
     return worst
 
 

@@ -4,7 +4,7 @@ The networks are the PyTorch modules with the weights read back from the bundle,
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from .export import torch_states
 from .networks import DreamRec, Network
 from .noise import gaussian
 from .oracle import bundled_oracle
+from .reinforcement import blended
 
-HISTORIES, LONGEST, TOP = 100, 60, 20
+HISTORIES, LONGEST, TOP, RANKED = 100, 60, 20, 12
 GAP = 2e-5
 """Of the greatest score. Histories whose best items, or whose target and another item, lie closer together than this
 are drawn anew, so that the order can be asked for exactly."""
@@ -31,9 +32,13 @@ TITLES = Path(__file__).with_name("golden_titles.txt")
 def golden(folder: Path, out: Path, seed: int = 2013) -> None:
     """Writes `histories` (one after the other), their `lengths`, an item each to be ranked (`targets`), and for every
     encoder `<name>.states`, `<name>.top_items`, `<name>.top_scores` and `<name>.ranks` (of the targets; 0: it never ranks).
+    For every Q-network the same as `q.<name>.…`, its queries for states; and, of `candidates` that came with `scores`, their
+    `q.<name>.values` and what these and the scores are `q.<name>.blended` to, by its weight (NaN: they never rank).
     """
     bundle = Bundle(folder)
     judges = {name: Judge.of(bundle, name) for name in bundle.manifest["encoders"]}
+    valued = {f"q.{name}": contract["weight"] for name, contract in bundle.manifest.get("q_networks", {}).items()}
+    judges |= {name: Judge.of_values(bundle, name.removeprefix("q.")) for name in valued}
     generator = np.random.default_rng(seed)
     lengths = np.concatenate([[0, 1, 1, LONGEST, LONGEST], generator.integers(1, LONGEST + 1, HISTORIES - 5)])
     rows = [clear_answers(list(judges.values()), row, int(length), generator) for row, length in enumerate(lengths)]
@@ -49,6 +54,18 @@ def golden(folder: Path, out: Path, seed: int = 2013) -> None:
         tensors[f"{name}.top_items"] = items.astype(np.uint32)
         tensors[f"{name}.top_scores"] = scores.astype(np.float32)
         tensors[f"{name}.ranks"] = ranks.astype(np.uint32)
+    if valued:
+        items = len(next(iter(judges.values())).cold)
+        candidates = np.stack([generator.permutation(items)[:RANKED] for _ in histories])
+        scores = generator.normal(size=candidates.shape).astype(np.float32)
+        tensors |= {"candidates": candidates.astype(np.uint32), "scores": scores}
+        for name, weight in valued.items():
+            found = np.stack([judges[name].scores(history)[1] for history in histories])
+            found[:, judges[name].cold] = np.nan
+            found = np.take_along_axis(found, candidates, 1)
+            tensors[f"{name}.values"] = found.astype(np.float32)
+            blend = blended(torch.tensor(scores, dtype=torch.float64), torch.tensor(found), weight).numpy()
+            tensors[f"{name}.blended"] = np.where(np.isfinite(blend), blend, np.nan).astype(np.float32)
     bundle_shown, out_shown = (path.name if path.is_absolute() else path.as_posix() for path in (folder, out))
     command = f"python -m oneiro_models golden {bundle_shown} {out_shown} --seed {seed}"
     out.write_bytes(save(tensors, {"command": command}))
@@ -56,13 +73,15 @@ def golden(folder: Path, out: Path, seed: int = 2013) -> None:
 
 @dataclass(frozen=True)
 class Judge:
-    """A bundle's encoder in PyTorch and the rows it is scored by."""
+    """A bundle's encoder in PyTorch and the rows it is scored by, itself or what a layer makes of its states."""
 
     network: Network
     unread: np.ndarray
     cold: np.ndarray
     rows: np.ndarray
     bias: np.ndarray | float
+    layer: tuple[np.ndarray, np.ndarray] | None = None
+    """Weights [e, q] and bias [q]."""
 
     @classmethod
     def of(cls, bundle: Bundle, name: str) -> "Judge":
@@ -71,10 +90,30 @@ class Judge:
         unread, cold = (np.asarray(space["cold"] == 1) for space in (read, scored))
         return cls(bundled_network(bundle, name), unread, cold, values(scored).astype(np.float64), scored.get("bias", 0.0))
 
+    @classmethod
+    def of_values(cls, bundle: Bundle, name: str) -> "Judge":
+        """The judge of a Q-network."""
+        contract, layer = bundle.manifest["q_networks"][name], None
+        encoder = cls.of(bundle, contract["encoder"])
+        if "graph" in contract:
+            _, weights = bundle.graph(contract["graph"])
+            layer = tuple(weights[f"value.{part}"].astype(np.float64) for part in ("weight", "bias"))
+        if "output" not in contract:  # the graph values all items, cold or not
+            return replace(encoder, cold=np.zeros_like(encoder.cold), rows=layer[0].T, bias=layer[1])
+        scored = bundle.space(contract["output"])
+        rows, bias = values(scored).astype(np.float64), scored.get("bias", 0.0)
+        return replace(encoder, cold=scored["cold"] == 1, rows=rows, bias=bias, layer=layer)
+
+    def scores(self, history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The state, or what the layer makes of it, and the score of every item, in f64."""
+        state = torch_states(self.network, [history[~self.unread[history]]])[0]
+        if self.layer:
+            state = state @ self.layer[0] + self.layer[1]
+        return state, self.rows @ state + self.bias
+
     def __call__(self, history: np.ndarray, target: int) -> tuple | None:
         """State, best items, their scores and the target's rank; None if they are not clear."""
-        state = torch_states(self.network, [history[~self.unread[history]]])[0]
-        scores = self.rows @ state + self.bias
+        state, scores = self.scores(history)
         gap, own = GAP * np.abs(scores).max(), scores[target]
         scores[self.cold] = scores[history] = -np.inf
         best = np.argsort(-scores, kind="stable")[: TOP + 1]

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
+import torch
 
 from . import Problem
 from .bundle import Bundle
 from .bundle.table import values
 from .diffusion import Schedule
 from .noise import gaussian
+from .reinforcement import blended
 
 
 def session(bundle: Bundle, graph: str) -> onnxruntime.InferenceSession:
@@ -130,7 +132,50 @@ class OracleScorer(BundleScorer):
         return np.where(self.cold, -np.inf, dreams @ self.rows.T + self.bias)
 
 
+class QNetwork:
+    """A bundle's Q-network."""
+
+    def __init__(self, bundle: Bundle, name: str):
+        contract = bundle.manifest["q_networks"][name]
+        self.encode, self.rows = Encoder(bundle, contract["encoder"]), None
+        self.graph = session(bundle, contract["graph"]) if "graph" in contract else None
+        self.cold = np.zeros(len(self.encode.rows), bool)
+        if "output" in contract:
+            space = bundle.space(contract["output"])
+            self.rows, self.bias = values(space), space.get("bias", np.float32(0))
+            self.cold = space.get("cold", self.cold) == 1
+
+    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+        """Q of every item, [B, N]; −∞ of those that are cold in its space."""
+        found = self.encode.states(histories)
+        if self.graph:
+            found = self.graph.run(None, {"state": found})[0]
+        if self.rows is not None:
+            found = found @ self.rows.T + self.bias
+        return np.where(self.cold, np.float32(-np.inf), found)
+
+
+class ValueScorer(BundleScorer):
+    """Scores by a recipe that begins with a Q-network, or with an encoder whose candidates a Q-network then ranks."""
+
+    def __init__(self, bundle: Bundle):
+        first, *second = bundle.manifest["recipe"]["steps"]
+        super().__init__(bundle, first.get("encoder"))
+        self.q = QNetwork(bundle, (first if "q_network" in first else second[0])["q_network"])
+        self.weight = second[0]["weight"] if second else None
+        self.name += " and Q" if second else " by Q"
+
+    def __call__(self, histories: list[np.ndarray]) -> np.ndarray:
+        found = self.q(histories)
+        if self.weight is None:
+            return found
+        return blended(torch.tensor(super().__call__(histories)), torch.tensor(found), self.weight).numpy()
+
+
 def scorer_of(bundle: Bundle) -> BundleScorer:
-    """By the oracle that the recipe begins with; by the first encoder if it begins otherwise."""
-    name = bundle.manifest["recipe"]["steps"][0].get("oracle")
+    """By the oracle or the Q-network that the recipe names; by the first encoder if it names none."""
+    steps = bundle.manifest["recipe"]["steps"]
+    if any("q_network" in step for step in steps):
+        return ValueScorer(bundle)
+    name = steps[0].get("oracle")
     return OracleScorer(bundle, name) if name else BundleScorer(bundle)

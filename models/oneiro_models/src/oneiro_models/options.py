@@ -17,10 +17,15 @@ DEFAULTS = {
         "blocks": 1, "window": 10, "dropout": 0.1, "half_life": 0.0, "learning_rate": 1e-3, "scale": 1.0,
         "batch": 256, "epochs": 1000, "patience": 200, "validate_every": 10,
     },
+    "mcrl": {"blocks": 1, "window": 10, "head": "separate", "dropout": 0.1, "learning_rate": 5e-3, "batch": 256},
 }  # fmt: skip
 """Where a network's defaults are others than those of `Options`."""
 
-ONLY = dict.fromkeys(("schedule", "diffusion_steps", "denoiser", "unconditional", "contrast", "guidance", "draws"), "dreamrec")
+ONLY = {
+    **dict.fromkeys(("schedule", "diffusion_steps", "denoiser", "unconditional", "contrast", "guidance", "draws"), "dreamrec"),
+    **dict.fromkeys(("backbone", "by", "blend", "value", "discount", "negatives", "conservative"), "mcrl"),
+    **dict.fromkeys(("temperature", "reward", "transition", "sharpness"), "mcrl"),
+}
 """The options that one network alone has."""
 
 
@@ -51,6 +56,17 @@ class Options:
     contrast: float = 0.0
     guidance: float = 2.0
     draws: int = 3
+    backbone: str = "sasrec"
+    by: str = "logits"
+    blend: float = 0.5
+    value: float = 1.0
+    discount: float = 0.5
+    negatives: int = 0
+    conservative: float = 0.01
+    temperature: float = 0.5
+    reward: float = 0.1
+    transition: float = 0.1
+    sharpness: float = 0.1
     seed: int = 1
     start: str = ""
     fixed: str = "nothing"

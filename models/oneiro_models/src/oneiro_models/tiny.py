@@ -1,5 +1,6 @@
 """The bundle models/tiny: invented films, seeded untrained networks of every kind, every kind of table; kilobytes, for tests."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from .bundle import BundleWriter, Catalog, year_of
 from .bundle.table import table
 from .diffusion import Schedule
 from .export import Description, add, complete, finish, write
-from .networks import ENCODERS, DreamRec, Network, SASRec, Shape, name_of
+from .networks import BACKBONES, ENCODERS, DreamRec, Network, SASRec, Shape, name_of
+from .value import value_graph
 
 SEED = 7
 
@@ -100,6 +102,27 @@ def write_tiny_oracle(folder: Path) -> None:
     complete(bundle, about, {"affine": affine, "mlp2": deep})
 
 
+def write_tiny_values(folder: Path) -> None:
+    """Three untrained Q-networks: `mcrl` with a graph and rows that are read, too, `separate` with rows of their own and a
+    bias, `direct` whose graph values all items itself.
+    """
+    generator = np.random.default_rng(SEED)
+    catalog, cold = invented(generator)
+    shape = Shape(len(catalog), width=16, window=5)
+    shared = untrained(shape, generator, BACKBONES["gru4rec"])
+    separate = untrained(replace(shape, separate=True), generator, BACKBONES["caser"])
+    made = made_by("tiny-values models/tiny-values")
+    about = Description("tiny-values", "Forty invented films and untrained Q-networks, for tests", made)
+    bundle = BundleWriter(folder, about.name, about.description)
+    bundle.catalog(catalog)
+    shared.by = "blend"
+    add(bundle, shared, cold, neighbours="cosine")
+    add(bundle, separate, cold, name="separate", prefix="separate.")
+    bundle.graph("direct", *value_graph(untrained_layer(shape.width, len(catalog), generator), "direct.weights", "q_values"))
+    bundle.q_network("direct", encoder="mcrl", graph="direct", weight=0.25)
+    complete(bundle, about, {"mcrl": shared, "separate": separate})
+
+
 def dreaming(network: DreamRec, generator: np.random.Generator) -> DreamRec:
     """The network with weights from `generator` alone; those of the denoiser keep its chains in bounds, and part of the noise."""
     draw(network, generator)
@@ -140,6 +163,14 @@ def untrained(shape: Shape, generator: np.random.Generator, kind: type[Network] 
     network = kind(shape).eval()
     draw(network, generator)
     return network
+
+
+def untrained_layer(width: int, outputs: int, generator: np.random.Generator) -> torch.nn.Linear:
+    layer = torch.nn.Linear(width, outputs)
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight.copy_(torch.tensor(generator.normal(0, 0.5, weight.shape), dtype=torch.float32))
+    return layer
 
 
 def draw(network: Network, generator: np.random.Generator) -> None:

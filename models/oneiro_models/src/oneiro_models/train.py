@@ -18,15 +18,17 @@ from .bundle import Bundle
 from .data import Dataset
 from .encoder import bundled_network
 from .metrics import evaluate, figures
-from .networks import NETWORKS, Network, Shape, SummedRows, state_with_sums
+from .networks import MCRL, NETWORKS, Network, Shape, SummedRows, state_with_sums
 from .options import Options
 
 
 class Scorer:
-    """Scores by a network, as the oneiro library does: cold items are passed over and never rank."""
+    """Scores by a network, as the oneiro library does: cold items are passed over and never rank. Unless `seen` is `allow`,
+    items of the history are no candidates; it is for who evaluates to leave them out.
+    """
 
-    def __init__(self, network: Network, cold: np.ndarray):
-        self.network, self.cold, self.draws = network.eval(), cold, network.draws
+    def __init__(self, network: Network, cold: np.ndarray, seen: str = "allow"):
+        self.network, self.cold, self.seen, self.draws = network.eval(), cold, seen, network.draws
 
     def __call__(self, histories: list[np.ndarray], seeds: np.ndarray | None = None) -> np.ndarray:
         """[B, N], or [D, B, N] where chance plays a part: one for each of D draws, by the seed of each history."""
@@ -36,8 +38,13 @@ class Scorer:
         padded = torch.full((len(windows), max(int(lengths.max()), 1)), shape.items)
         for row, window in enumerate(windows):
             padded[row, : len(window)] = torch.as_tensor(window.astype(np.int64))
+        unranked = np.tile(self.cold, (len(histories), 1))
+        if self.seen == "exclude":
+            for row, history in zip(unranked, histories):
+                row[history] = True
         with torch.inference_mode():
-            scores = self.network.answers(padded.to(device), lengths.to(device), seeds)
+            unranked = torch.as_tensor(unranked, device=device)
+            scores = self.network.answers(padded.to(device), lengths.to(device), seeds, unranked)
             scores[..., self.cold] = -torch.inf
         return scores.cpu().numpy()
 
@@ -121,7 +128,7 @@ class Training:
         epoch = len(self.history) + 1
         if epoch % self.options.validate_every and epoch < self.options.epochs:
             return {}
-        found = figures(evaluate(Scorer(self.averaged, self.cold), self.rows, self.options.seen), (10,))
+        found = figures(evaluate(Scorer(self.averaged, self.cold, self.options.seen), self.rows, self.options.seen), (10,))
         return {name: figure.mean for name, figure in found.items()}
 
     @torch.no_grad()
@@ -195,7 +202,8 @@ def add_attributes(network: Network, data: Dataset, scale: float) -> None:
     values = data.catalog.attribute_values()
     if not values.size:
         raise Problem(f"no attribute of the items of {data.name} is known: train with --attributes unused")
-    network.items = SummedRows(network.items, values, scale)
+    for one in network.copies():
+        one.items = SummedRows(one.items, values, scale)
 
 
 def never_ranked(data: Dataset, options: Options) -> np.ndarray:
@@ -203,11 +211,15 @@ def never_ranked(data: Dataset, options: Options) -> np.ndarray:
     return data.cold(options.attributes == "added")
 
 
-def load_run(folder: Path, data: Dataset) -> tuple[Network, Options]:
-    """The best network of a run on these data."""
+def load_run(folder: Path, data: Dataset, by: str | None = None, blend: float | None = None) -> tuple[Network, Options]:
+    """The best network of a run on these data; of MCRL one that ranks `by` what is named, not by what it was trained with."""
     options = run_options(folder)
     network = built(options, data.items)
     network.load_state_dict(_load(folder / "best.pt", data)["network"])
+    if by or blend is not None:
+        if not isinstance(network, MCRL) or not network.valued:
+            raise Problem(f"{folder} has learned no values: it ranks in one way only")
+        network.by, network.weight = by or options.by, options.blend if blend is None else blend
     return network.eval(), options
 
 

@@ -71,6 +71,9 @@ class BundleWriter:
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract
 
+    def q_network(self, name: str, **contract) -> None:
+        self.manifest.setdefault("q_networks", {})[name] = contract
+
     def oracle(self, name: str, part: str, tensors: dict[str, np.ndarray], **contract) -> None:
         """Adds an oracle and its part."""
         self.part(part, f"{part}.safetensors", save(contiguous(tensors)))

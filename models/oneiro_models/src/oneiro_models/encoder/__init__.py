@@ -7,14 +7,14 @@ from .. import Problem
 from ..bundle import Bundle
 from ..bundle.table import values
 from ..graph import Graph
-from ..networks import NETWORKS, Network, Shape, name_of
+from ..networks import ENCODERS, Network, Shape, encoder_of
 from .caser import caser, caser_read
 from .gru4rec import gru4rec, gru4rec_read
 from .nextitnet import nextitnet, nextitnet_read
 from .recbole import recbole_sasrec
 from .sasrec import sasrec, sasrec_read
 
-GRAPHS = {"sasrec": sasrec, "gru4rec": gru4rec, "caser": caser, "nextitnet": nextitnet, "dreamrec": sasrec}
+GRAPHS = {"sasrec": sasrec, "gru4rec": gru4rec, "caser": caser, "nextitnet": nextitnet}
 GRAPHS |= {"recbole-sasrec": recbole_sasrec, "recbole-gru4rec": gru4rec}
 
 READERS = {"sasrec": sasrec_read, "gru4rec": gru4rec_read, "caser": caser_read, "nextitnet": nextitnet_read}
@@ -25,9 +25,9 @@ __all__ = ["bundled_network", "encoder_graph"]
 
 def encoder_graph(network: Network, weights_file: str) -> tuple[bytes, bytes]:
     """The ONNX model of `rows` [B, L', d], `length` [B] → `state` [B, e], and its external data."""
-    shape, name = network.shape, name_of(network)
+    shape, name = network.shape, encoder_of(network)
     weights = {key: tensor.detach().cpu().numpy() for key, tensor in network.state_dict().items()}
-    graph = Graph("sasrec" if name == "dreamrec" else name, weights_file)
+    graph = Graph(name, weights_file)
     rows = graph.input("rows", np.float32, ["B", shape.window if network.fixed else "L", shape.width])
     length = graph.input("length", np.int64, ["B"])
     GRAPHS[name](network, weights, graph, rows, length)
@@ -37,7 +37,7 @@ def encoder_graph(network: Network, weights_file: str) -> tuple[bytes, bytes]:
 
 def bundled_network(bundle: Bundle, name: str | None = None) -> Network:
     """The PyTorch network of a bundle's encoder (the first if none is named), with the weights that the bundle holds; of
-    DreamRec SASRec, which its encoder is.
+    DreamRec and MCRL that which gives their states.
     """
     contract = bundle.manifest["encoders"][name or next(iter(bundle.manifest["encoders"]))]
     kind, weights = bundle.graph(contract["graph"])
@@ -51,6 +51,6 @@ def bundled_network(bundle: Bundle, name: str | None = None) -> Network:
     state["items.weight"] = np.concatenate([rows, padding[None]])
     if separate:
         state |= {"head.weight": values(scored), "head.bias": scored["bias"]}
-    network = NETWORKS[kind](Shape(*rows.shape, contract["window"], blocks, separate)).eval()
+    network = ENCODERS[kind](Shape(*rows.shape, contract["window"], blocks, separate)).eval()
     network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     return network

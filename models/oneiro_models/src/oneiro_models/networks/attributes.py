@@ -25,20 +25,21 @@ class SummedRows(nn.Module):
         self.own = own
         none = int(values.max(initial=-1)) + 1
         self.attributes = nn.Embedding(none + 1, own.embedding_dim, padding_idx=none)
-        self.register_buffer("values", torch.as_tensor(np.where(values < 0, none, values)), persistent=False)
+        known = np.pad(values, ((0, 1), (0, 0)), constant_values=-1)
+        self.register_buffer("values", torch.as_tensor(np.where(known < 0, none, known)), persistent=False)
         nn.init.normal_(self.attributes.weight, std=scale)
         with torch.no_grad():
             self.attributes.weight[none] = 0
 
     @property
     def weight(self) -> Tensor:
-        return self.own.weight + nn.functional.pad(self.attributes(self.values).sum(1), (0, 0, 0, 1))
+        return self.own.weight + self.attributes(self.values).sum(1)
 
     def forward(self, items: Tensor) -> Tensor:
-        return nn.functional.embedding(items, self.weight, self.own.padding_idx)
+        return self.own(items) + self.attributes(self.values[items]).sum(-2)
 
 
 def state_with_sums(network: nn.Module) -> dict[str, Tensor]:
-    """The weights of a network with the sums as its item rows."""
-    rest = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("items.")}
+    """The weights of a network with the sums as its item rows, without its twin."""
+    rest = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(("items.", "twin."))}
     return {"items.weight": network.items.weight.detach(), **rest}

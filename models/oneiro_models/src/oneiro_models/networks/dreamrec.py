@@ -89,7 +89,9 @@ class DreamRec(SASRec):
         had = None if seen == "allow" else batch.histories.where(batch.histories < self.shape.items, batch.targets[:, None])
         return loss + self.contrast * full_softmax(logits_of, self.table, None, batch.targets, weights, cold, had)
 
-    def answers(self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None) -> Tensor:
+    def answers(
+        self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None, unranked: Tensor | None = None
+    ) -> Tensor:
         """The scores by each draw's oracle, [D, B, N]."""
         states = self(histories, lengths)
         return torch.stack([self.scores(oracle) for oracle in self.oracles(states, seeds)])

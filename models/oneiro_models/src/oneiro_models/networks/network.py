@@ -81,6 +81,15 @@ class Network(nn.Module):
         with torch.no_grad():
             self.items.weight[self.shape.items] = 0
 
+    @property
+    def title(self) -> str:
+        """What tables of results call it."""
+        return type(self).__name__
+
+    def copies(self) -> list["Network"]:
+        """Itself, and the whole networks beside it that are there for training only, its `twin`."""
+        return [self]
+
     def states(self, histories: Tensor, lengths: Tensor) -> Tensor:
         """The state after each position, [B, L, e]; `histories` i64 [B, L], `lengths` i64 [B], 0 … L."""
         raise NotImplementedError
@@ -94,9 +103,11 @@ class Network(nn.Module):
         """`state · row`, plus the bias if there is one, for every item; [..., N]."""
         return states @ self.table.T if self.head is None else self.head(states)
 
-    def answers(self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None) -> Tensor:
+    def answers(
+        self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None, unranked: Tensor | None = None
+    ) -> Tensor:
         """What each history is answered with: the scores of every item, [B, N]; [D, B, N] for `draws` D, by the seed of
-        each history.
+        each history. `unranked` bool [B, N]: items that will not rank whatever they score.
         """
         return self.scores(self(histories, lengths))
 
