@@ -94,6 +94,15 @@ def parser() -> argparse.ArgumentParser:
         new.add_argument("--seen", choices=["exclude", "allow"], help=HELP["seen"])
         new.add_argument("--record", type=Path, help="folder that the result is kept in, for the command `results`")
 
+    offline = command("offline", run_offline, "estimate from logged recommendations what MCRL's policy would have earned")
+    offline.add_argument("data", type=Path, help="folder of the Open Bandit Dataset")
+    offline.add_argument("folder", type=Path, help="folder of the run: the network is trained on the earlier part of the log")
+    offline.add_argument("--policy", choices=("random", "bts"), default="random", help="which policy's log")
+    offline.add_argument("--campaign", choices=("men", "women"), default="men", help="which campaign")
+    offline.add_argument("--share", type=float, default=0.5, help="of the log to learn from, the earliest")
+    offline.add_argument("--device", default="cpu", help="cpu or cuda")
+    _add_training_options(offline, ("network", "seen"))
+
     results = command("results", run_results, "write the page of all results that were kept")
     results.add_argument("runs", type=Path, help="folder of runs and recorded results")
     results.add_argument("out", type=Path, help="a Markdown file")
@@ -176,11 +185,13 @@ CHOICES = {
 }
 
 
-def _add_training_options(train: argparse.ArgumentParser) -> None:
-    """Options that are not given stay unset: their defaults depend on the network and the data."""
+def _add_training_options(train: argparse.ArgumentParser, fixed: tuple[str, ...] = ()) -> None:
+    """Options that are not given stay unset: their defaults depend on the network and the data; `fixed` ones cannot be."""
     from .options import DEFAULTS, Options
 
     for field in fields(Options):
+        if field.name in fixed:
+            continue
         choices = list(DEFAULTS) if field.name == "network" else CHOICES.get(field.name)
         others = [f"{name}: {own[field.name]}" for name, own in DEFAULTS.items() if field.name in own]
         help = f"{HELP[field.name]} (default: {'; '.join([str(field.default), *others])})"
@@ -195,8 +206,7 @@ def run_train(options) -> None:
     from .train import Training, run_options
 
     data = _data(options)
-    given = {field.name: getattr(options, field.name) for field in fields(Options) if hasattr(options, field.name)}
-    chosen = run_options(options.folder) if options.resume else Options.chosen(**{"seen": data.seen} | given)
+    chosen = run_options(options.folder) if options.resume else Options.chosen(**{"seen": data.seen} | _given(options))
     training = Training(data, options.folder, chosen, options.device)
     if options.resume:
         training.resume()
@@ -205,6 +215,26 @@ def run_train(options) -> None:
     draw(training.history, best, options.folder / "curve.png")
     print(f"epoch {best + 1}: HR@10 {training.history[best]['HR@10']:.4f}, kept in {options.folder / 'best.pt'}")
     evaluated(data, options.folder).save(options.folder)
+
+
+def _given(options) -> dict:
+    """The training options that the command line names."""
+    from .options import Options
+
+    return {field.name: getattr(options, field.name) for field in fields(Options) if hasattr(options, field.name)}
+
+
+def run_offline(options) -> None:
+    from .data import read_bandit
+    from .offline import estimated, shown
+    from .options import Options
+
+    chosen = Options.chosen(**{"network": "mcrl", "seen": "allow", "window": 5, "width": 16, "epochs": 20} | _given(options))
+    log = read_bandit(options.data, options.policy, options.campaign)
+    found = estimated(log, options.folder, chosen, options.share, options.device)
+    print(f"{found.count} recommendations, logged by {found.policy}: clicks per thousand\n")
+    print(shown(found))
+    print(f"\nkept in {found.save(options.folder)}")
 
 
 def run_evaluate(options) -> None:

@@ -163,13 +163,15 @@ def _agree(group: list[Result]) -> None:
 
 def write(runs: Path, out: Path) -> int:
     """Writes the page of all results and agreements under a folder; how many there were."""
-    from . import agree
+    from . import agree, offline
 
-    found, agreements = (sorted(runs.rglob(f"*{suffix}")) for suffix in (SUFFIX, agree.SUFFIX))
+    found, agreements, estimates = (sorted(runs.rglob(f"*{suffix}")) for suffix in (SUFFIX, agree.SUFFIX, offline.SUFFIX))
     if not found:
         raise Problem(f"{runs} holds no results: make some with `train` or `evaluate --record {runs}`")
     text = page(map(load, found))
+    if estimates:
+        text += "\n" + offline.section([offline.load(path) for path in estimates])
     if agreements:
         text += "\n" + agree.section([agree.load(path) for path in agreements])
     out.write_text(text, encoding="utf-8")
-    return len(found) + len(agreements)
+    return len(found) + len(agreements) + len(estimates)

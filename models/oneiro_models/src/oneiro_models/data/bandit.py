@@ -5,7 +5,7 @@ Reproducible Off-Policy Evaluation", NeurIPS 2021). Two policies were at work at
 alike, `bts` is Bernoulli Thompson sampling. What a policy that was never at work would have earned is estimated from such logs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,11 @@ class Log:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def part(self, rows: slice) -> "Log":
+        """Some of the recommendations."""
+        columns = ("times", "items", "positions", "clicks", "propensities", "people", "affinities")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
 
 def read_bandit(folder: Path, policy: str, campaign: str) -> Log:

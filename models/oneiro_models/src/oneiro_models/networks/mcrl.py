@@ -167,7 +167,7 @@ class MCRL(Network):
 
     def best(self, states: Tensor, cold: Tensor) -> Tensor:
         """The items of the highest Q, the lower of equals, [B]."""
-        return self.values(states).masked_fill(cold, -torch.inf).argmax(1)
+        return self.values(states).masked_fill_(cold, -torch.inf).argmax(1)
 
 
 class MCRLGRU4Rec(MCRL, GRU4Rec):
