@@ -17,9 +17,9 @@ mapped from a file; the ways take turns, and a time is the median of 15. Beside 
 a share of `read`, the plain sum of the file's bytes. Files of less than a processor's last cache stay in it.
 
 - `plain`: 16 lanes of f32, as the compiler vectorises them for any processor of the target
-- `pulp`: the same loop, compiled by the crate [pulp](https://crates.io/crates/pulp) for each set of vectors and chosen \
+- `pulp`: the same loop, compiled by the crate `pulp` for each set of vectors and chosen \
 when it runs; in both, f16 is widened a number at a time by the crate half
-- `simsimd`: `dot` of the crate [simsimd](https://crates.io/crates/simsimd), kernels written by hand, for each row; of \
+- `simsimd`: `dot` of the crate `simsimd`, kernels written by hand, for each row; of \
 f16 and i8 with a point of the same type, so with other numbers than ours
 - `oneiro`: the whole search, which also keeps the best 100; of i8 with the scales and errors that it reads too; `i8, \
 exact` is i8 rows beside the f32 ones that they rank as
