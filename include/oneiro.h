@@ -1455,8 +1455,8 @@ oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; free with oneiro_ranking_free.
  * Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter or the arrangement names a tag that the attribute does not
- *          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, attribute or
- *          space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+ *          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, oracle,
+ *          attribute or space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
  * Threads: alone on this recommender.
  */
 ONEIRO_API

@@ -60,8 +60,8 @@ pub(super) unsafe fn put_ranking(
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; free with oneiro_ranking_free.
 /// Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter or the arrangement names a tag that the attribute does not
-///          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, attribute or
-///          space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+///          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, oracle,
+///          attribute or space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_recommender_recommend(

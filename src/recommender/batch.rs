@@ -22,8 +22,8 @@ impl Engine {
     /// [`Recommender::recommend_with`] gives them one by one, in less time.
     ///
     /// States that users already have are used, new ones are kept. Those that are computed together may differ from
-    /// those computed alone by the rounding of sums in another order, at most 1e-5 of the largest number of the state;
-    /// for equal states the rankings are equal to the last bit. The time of a stage is that of all users who took its
+    /// those computed alone by the rounding of sums in another order, at most 1e-5 of the largest number of the state, and
+    /// so may what an oracle dreams by its graph; for equal states and dreams the rankings are equal to the last bit. The time of a stage is that of all users who took its
     /// way.
     ///
     /// ```

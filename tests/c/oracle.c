@@ -100,6 +100,7 @@ static void rankings(const char *oracle) {
 }
 
 static void misuse(void) {
+  oneiro_cancel *cancel = NULL;
   const float zero = 0, nan_value = zero / zero;
 #define WITH(code, words, field, value) \
   plain("affine"); \
@@ -120,7 +121,17 @@ static void misuse(void) {
   plain("mlp2");
   options.sampler = ONEIRO_SAMPLER_COLLAPSED;
   FAILS(ONEIRO_UNSUPPORTED, "collapsed", oneiro_recommender_oracle(user, &options, 1, &no_point, e));
-  plain(NULL);
+  plain("mlp2");
+  SUCCEEDS(oneiro_cancel_new(&cancel, e));
+  options.cancel = cancel;
+  oneiro_cancel_request(cancel);
+  FAILS(ONEIRO_CANCELLED, "cancelled", oneiro_recommender_oracle(user, &options, 1, &no_point, e));
+  FAILS(ONEIRO_CANCELLED, "cancelled",
+        oneiro_recommender_retrieve(user, ONEIRO_BY_ORACLE, 1, NULL, &options, &no_ranking, e));
+  oneiro_cancel_free(cancel);
+  plain("mlp2");
+  options.deadline_ms = 0;
+  FAILS(ONEIRO_DEADLINE_EXCEEDED, "", oneiro_recommender_oracle(user, &options, 1, &no_point, e));
   FAILS(BAD, "count", oneiro_recommender_oracle(user, NULL, 2, (oneiro_point *[]){NULL, NULL}, e));
   FAILS(BAD, "out", oneiro_recommender_oracle(user, NULL, 1, NULL, e));
   FAILS(BAD, "recommender", oneiro_recommender_oracle(NULL, NULL, 1, &no_point, e));
