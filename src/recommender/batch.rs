@@ -9,7 +9,6 @@ use super::{By, Recommender, check_count};
 use crate::arrangement::Plan;
 use crate::call::CallOptions;
 use crate::cancel::Cancel;
-use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -127,14 +126,12 @@ impl Engine {
         let (scorings, stages) = self.scorings(users, by, options)?;
         let search = options.search();
         let count = plans.iter().map(Plan::fetch).max().unwrap_or_default();
-        let admissions: Vec<Admission> =
-            plans.iter().map(|plan| plan.admission().clone()).collect();
-        let found = Scoring::best_of_all(&scorings, count, &admissions, search)?;
+        let admissions = plans.iter().map(Plan::admission);
+        let found = Scoring::best_of_all(&scorings, count, admissions, search)?;
         let lists = plans.iter().zip(&scorings).zip(found);
         let lists = lists.map(|((plan, scoring), (fetched, scanned))| {
-            let mut stages = stages.clone();
-            stages.push(scanned);
-            plan.list(fetched, stages, scoring, search)
+            let stages = stages.iter().cloned().chain([scanned]);
+            plan.list(fetched, stages.collect(), scoring, search)
         });
         lists.collect()
     }
@@ -155,9 +152,12 @@ impl Engine {
             }
             By::Encoder => {
                 let (name, encoder) = self.encoder(options.encoder.as_deref())?;
-                let (states, encoded) = self.states(users, name, encoder, options)?;
-                let scoring = |state| retrieve::by_encoder(encoder, state);
-                Ok((states.into_iter().map(scoring).collect(), vec![encoded]))
+                let encoded = encode(users, name, encoder, options)?;
+                let scoring = |user: &&mut Recommender| {
+                    Ok(retrieve::by_encoder(encoder, user.kept_state(name)?))
+                };
+                let scorings = users.iter().map(scoring).collect::<Result<_>>()?;
+                Ok((scorings, vec![encoded]))
             }
             By::Oracle => {
                 let (points, stages) = self.dream(users, options)?;
@@ -178,27 +178,26 @@ impl Engine {
         let (name, oracle) = self.oracle(options.oracle.name.as_deref())?;
         let sampling = oracle.sampling(&options.oracle)?;
         let (guide, encoder) = self.encoder(Some(oracle.encoder()))?;
-        let (states, encoded) = self.states(users, guide, encoder, options)?;
+        let encoded = encode(users, guide, encoder, options)?;
+        let states = users.iter().map(|user| user.kept_state(guide));
+        let states = states.collect::<Result<Vec<_>>>()?;
         let started = Instant::now();
         let points = oracle.dream(&states, &sampling, &options.cancel)?;
         let dreamt = stage(format!("dream {name}"), 0, started);
         Ok((points, vec![encoded, dreamt]))
     }
+}
 
-    /// The states of some users by an encoder, computed where they are not kept, and how long that took.
-    fn states(
-        &self,
-        users: &mut [&mut Recommender],
-        name: &str,
-        encoder: &Encoder,
-        options: &CallOptions,
-    ) -> Result<(Vec<Arc<[f32]>>, Stage)> {
-        let started = Instant::now();
-        keep_states(users, name, encoder, &options.cancel)?;
-        let encoded = stage(format!("encode {name}"), 0, started);
-        let states = users.iter().map(|user| user.kept_state(name));
-        Ok((states.collect::<Result<_>>()?, encoded))
-    }
+/// Computes the states that these users do not have, and says how long that took.
+fn encode(
+    users: &mut [&mut Recommender],
+    name: &str,
+    encoder: &Encoder,
+    options: &CallOptions,
+) -> Result<Stage> {
+    let started = Instant::now();
+    keep_states(users, name, encoder, &options.cancel)?;
+    Ok(stage(format!("encode {name}"), 0, started))
 }
 
 /// Computes the states that these users do not have.

@@ -75,23 +75,30 @@ impl<'a> Scoring<'a> {
                 (scored, "scan counts".into())
             }
             (Table::Rows { space, points }, None) => {
-                let lists = match points.as_slice() {
-                    [point] => vec![space.nearest(point, count, admission, threads, cancel)?],
+                let scored = match points.as_slice() {
+                    [point] => space.nearest(point, count, admission, threads, cancel)?,
                     points => {
                         let admissions = vec![admission.clone(); points.len()];
-                        space.nearest_many(&points.concat(), count, &admissions, threads, cancel)?
+                        let points = points.concat();
+                        let lists =
+                            space.nearest_many(&points, count, &admissions, threads, cancel)?;
+                        turns::in_turns(lists, count)
                     }
                 };
-                let what = format!("scan {}", space.name());
-                (turns::in_turns(lists, count), what)
+                (scored, format!("scan {}", space.name()))
             }
             (Table::Rows { space, points }, Some(probes)) => {
                 let probe = |point: &Arc<[f32]>| {
                     space.nearest_in_lists(point, count, admission, probes, cancel)
                 };
-                let lists = points.iter().map(probe).collect::<Result<_>>()?;
-                let what = format!("probe {probes} lists of {}", space.name());
-                (turns::in_turns(lists, count), what)
+                let scored = match points.as_slice() {
+                    [point] => probe(point)?,
+                    points => {
+                        let lists = points.iter().map(probe).collect::<Result<_>>()?;
+                        turns::in_turns(lists, count)
+                    }
+                };
+                (scored, format!("probe {probes} lists of {}", space.name()))
             }
         };
         let scanned = stage(what, scored.len(), started);
@@ -100,13 +107,13 @@ impl<'a> Scoring<'a> {
 
     /// What [`best`](Self::best) gives each of some scorings over the rows of one space, with one pass over them. At
     /// least the `count` best of each.
-    pub(crate) fn best_of_all(
+    pub(crate) fn best_of_all<'b>(
         scorings: &[Self],
         count: usize,
-        admissions: &[Admission],
+        admissions: impl Iterator<Item = &'b Admission>,
         search: Search,
     ) -> Result<Vec<(Vec<Scored>, Stage)>> {
-        let each = || scorings.iter().zip(admissions);
+        let each = scorings.iter().zip(admissions);
         // The lists of an index that one search looks at are not another's.
         let space = match (scorings, search.probes) {
             ([_, second, ..], None) => second.space(),
@@ -114,12 +121,12 @@ impl<'a> Scoring<'a> {
         };
         let Some(space) = space else {
             let best = |(scoring, admission): (&Self, _)| scoring.best(count, admission, search);
-            return each().map(best).collect();
+            return each.map(best).collect();
         };
         let started = Instant::now();
         let mut points = Vec::new();
         let mut of_points = Vec::new();
-        for (scoring, admission) in each() {
+        for (scoring, admission) in each {
             for point in scoring.points() {
                 points.extend_from_slice(point);
                 of_points.push(admission.clone());
