@@ -33,7 +33,7 @@ use crate::bundle::Metric;
 /// Points that are multiplied together.
 pub(super) const COLUMN: usize = 16;
 
-/// Rows that are bounded at once: with a column of points, they fit the first cache.
+/// Rows that are judged at once: with a column of points, they fit the first cache.
 pub(super) const BLOCK: usize = 32;
 
 /// Rows that are multiplied together: their sums and those of a column stay in registers.
@@ -135,7 +135,7 @@ impl Points {
     }
 }
 
-/// Up to [`COLUMN`] points; zeros where there are fewer.
+/// Up to [`COLUMN`] points; where there are fewer, nothing is asked of the rest.
 pub(super) struct Column {
     metric: Metric,
     len: usize,
@@ -277,7 +277,7 @@ impl Point {
     }
 }
 
-/// Rows to bound: [`BLOCK`] at most.
+/// Rows to judge: [`BLOCK`] at most.
 pub(super) enum Source<'a> {
     /// The ones that scores are defined on.
     Wide(&'a [f32]),
@@ -296,6 +296,8 @@ pub(super) struct Rows {
     len: usize,
     /// `[BLOCK, segments]`: `q + 128`.
     segments: Vec<[[u8; QUAD]; SEGMENT]>,
+    /// Room for `q` of a row that is rounded here.
+    whole: Vec<i8>,
     /// 1/σ, where σ is what a product is multiplied by: `s`; for the metric `cosine`, 1/‖q‖; for `l2`, 2·s.
     per_step: [f32; BLOCK],
     /// The slack, for the metrics `dot` and `cosine` over σ.
@@ -315,6 +317,7 @@ impl Rows {
             width: points.width,
             len: 0,
             segments: vec![[[SIGN; QUAD]; SEGMENT]; BLOCK * segments(points.width)],
+            whole: vec![0; points.width],
             per_step: [0.0; BLOCK],
             slacks: [0.0; BLOCK],
             biases: [0.0; BLOCK],
@@ -353,13 +356,12 @@ impl Rows {
         match *source {
             Source::Wide(rows) => {
                 self.len = rows.len() / width;
-                let mut whole = vec![0; width];
                 let rows = rows.chunks_exact(width).zip(&mut places);
                 let found = squares.iter_mut().zip(&mut scales);
                 for ((row, bytes), (square, scale)) in rows.zip(found) {
                     prefetch(row);
-                    *scale = round::<WIDTH>(row, &mut whole);
-                    *square = take::<WIDTH>(multiplier, &whole, bytes);
+                    *scale = round::<WIDTH>(row, &mut self.whole);
+                    *square = in_bytes::<WIDTH>(multiplier, &self.whole, bytes);
                 }
                 errors = scales.map(|scale| self.slack.rounding * scale);
             }
@@ -374,7 +376,7 @@ impl Rows {
                 let rows = rows.chunks_exact(width).zip(&mut places);
                 for ((row, bytes), square) in rows.zip(&mut squares) {
                     prefetch(row);
-                    *square = take::<WIDTH>(multiplier, row, bytes);
+                    *square = in_bytes::<WIDTH>(multiplier, row, bytes);
                 }
                 scales[..given.len()].copy_from_slice(given);
                 if let Some(distances) = distances {
@@ -500,7 +502,8 @@ impl Rows {
                 let least = least(row);
                 let mut less = true;
                 for lane in 0..COLUMN {
-                    less &= (products[lane] as f32) < least[lane];
+                    let absent = lane >= column.len;
+                    less &= absent | ((products[lane] as f32) < least[lane]);
                 }
                 if !less {
                     reaching |= 1 << row;
@@ -563,9 +566,9 @@ fn round<const WIDTH: usize>(row: &[f32], whole: &mut [i8]) -> f32 {
     greatest / 127.0
 }
 
-/// Takes a row's numbers as bytes without sign. Gives the sum of their squares.
+/// Writes a row's numbers as bytes without sign. Gives the sum of their squares.
 #[inline(always)]
-fn take<const WIDTH: usize>(multiplier: Multiplier, row: &[i8], bytes: &mut [u8]) -> i32 {
+fn in_bytes<const WIDTH: usize>(multiplier: Multiplier, row: &[i8], bytes: &mut [u8]) -> i32 {
     let row = as_wide::<WIDTH, _>(row);
     for (byte, &q) in bytes.iter_mut().zip(row) {
         *byte = q.cast_unsigned() ^ SIGN;
@@ -732,13 +735,18 @@ mod tests {
                     scales,
                     errors: None,
                 },
+                Table::Twins(_, rows, scales, errors) => Source::Quantised {
+                    rows,
+                    scales,
+                    errors: Some(errors),
+                },
             };
             let biases = Some(biases).filter(|biases| biases.iter().any(|&bias| bias != 0.0));
             coarse.set(&source, biases);
             let of_query = |&query: &Query<'_>| {
                 let mut scores = vec![0.0; coarse.len];
                 match *table {
-                    Table::Wide(rows) => Block {
+                    Table::Wide(rows) | Table::Twins(rows, ..) => Block {
                         query,
                         rows,
                         scales: None,
@@ -780,7 +788,10 @@ mod tests {
             let plain_reaching = self.coarse.reaching_by(Plain, column, &goals, &mut plain);
             assert_eq!((reaching, lanes), (plain_reaching, plain));
             match reaching >> row & 1 {
-                1 => lanes[row],
+                1 => {
+                    assert_ne!(lanes[row], 0, "a row that reaches no goal");
+                    lanes[row]
+                }
                 _ => 0,
             }
         }
@@ -794,6 +805,31 @@ mod tests {
     enum Table<'a> {
         Wide(&'a [f32]),
         Whole(&'a [i8], &'a [f32]),
+        /// Rows with twins, and how far apart they are.
+        Twins(&'a [f32], &'a [i8], &'a [f32], &'a [f32]),
+    }
+
+    /// Rows as far from what they are judged by as they can be, and just towards the point.
+    #[test]
+    fn rows_that_are_rounded_away_from_the_point_reach_their_scores() {
+        for width in 2..=5 {
+            // No more than three numbers a lane: the point itself is not rounded.
+            let point: Vec<f32> = (0..width).map(|i| [1.0, -1.0][i % 2]).collect();
+            let mut whole: Vec<i8> = vec![0; width];
+            whole[0] = 127;
+            let mut row: Vec<f32> = point.iter().map(|x| 0.499 * x).collect();
+            row[0] = 127.0;
+            let away = row[1..].iter().map(|x| x * x).sum::<f32>().sqrt();
+            for metric in METRICS {
+                for table in [
+                    Table::Wide(&row),
+                    Table::Twins(&row, &whole, &[1.0], &[away.next_up()]),
+                ] {
+                    let judged = Judged::new(metric, width, &table, &[0.0], &point);
+                    assert_eq!(judged.reached(0, |score| score), 1, "{metric:?} {width}");
+                }
+            }
+        }
     }
 
     /// Factors of rows and points, from those that the argument holds for to those that it does not.
@@ -900,9 +936,9 @@ mod tests {
                 let judged = Judged::new(metric, width, &Table::Wide(&rows), &[0.0; 6], &points);
                 for row in 0..6 {
                     let more = |score: f32| match metric {
-                        Metric::Dot => score + 0.03 * width as f32,
+                        Metric::Dot => score + 0.05 * width as f32,
                         Metric::Cosine => score + 0.1,
-                        Metric::L2 => -(score * score - 0.06 * width as f32).max(0.0).sqrt(),
+                        Metric::L2 => -(score * score - 0.12 * width as f32).max(0.0).sqrt(),
                     };
                     prop_assert_eq!(judged.reached(row, more), 0, "{:?}", metric);
                 }

@@ -1,8 +1,8 @@
 //! The nearest rows of many points at once: every row is read once for all of them.
 //!
-//! [`coarse`](super::coarse) bounds the scores of a block of rows for a column of points, at a fraction of what the
-//! scores cost. The few rows that it cannot rule out for a point are scored by [`kernel`](super::kernel), so what is
-//! found is the same to the bit as for each point alone.
+//! [`coarse`](super::coarse) tells which rows of a block could score high enough for which points, at a fraction of what
+//! the scores cost. Those few are scored by [`kernel`](super::kernel), so what is found is the same to the bit as for
+//! each point alone.
 
 #![forbid(unsafe_code)]
 

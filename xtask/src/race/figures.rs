@@ -290,7 +290,6 @@ fn path(workspace: &Workspace) -> PathBuf {
     workspace.path("target/race/figures.json")
 }
 
-/// The first line that a program says.
 /// The Python packages of the race, as its requirements name them.
 fn packages(workspace: &Workspace) -> String {
     let requirements =
