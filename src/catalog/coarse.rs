@@ -925,7 +925,7 @@ mod tests {
 
         #[test]
         fn no_row_reaches_much_more(
-            (rows, points) in (2usize..200).prop_flat_map(|width| (
+            (rows, points) in (24usize..200).prop_flat_map(|width| (
                 proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, width), 6),
                 proptest::collection::vec(proptest::collection::vec(-1.0f32..1.0, width), 4),
             )),
