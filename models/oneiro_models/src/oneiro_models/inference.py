@@ -4,14 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
-import torch
 
 from . import Problem
 from .bundle import Bundle
 from .bundle.table import values
 from .diffusion import Schedule
 from .noise import gaussian
-from .reinforcement import blended
 
 
 def session(bundle: Bundle, graph: str) -> onnxruntime.InferenceSession:
@@ -169,6 +167,11 @@ class ValueScorer(BundleScorer):
         found = self.q(histories)
         if self.weight is None:
             return found
+        # Where bundles are only optimised, PyTorch is not installed.
+        import torch
+
+        from .reinforcement import blended
+
         return blended(torch.tensor(super().__call__(histories)), torch.tensor(found), self.weight).numpy()
 
 
