@@ -172,9 +172,10 @@ impl Column {
             metric: slack.metric,
             len: points.len(),
             segments: vec![empty; segments(width)],
-            per_step: [0.0; COLUMN],
+            // So that no product reaches an infinite goal where there is no point.
+            per_step: [1.0; COLUMN],
             weights: [0.0; COLUMN],
-            squares: [0.0; COLUMN],
+            squares: [f32::INFINITY; COLUMN],
             slacks: [0.0; COLUMN],
             sound: [false; COLUMN],
         };
@@ -224,9 +225,12 @@ impl Column {
         }
     }
 
-    /// Goals that every score reaches.
+    /// Goals that every score reaches, and none where there is no point.
     pub(super) fn goals(&self) -> Goals {
-        [f32::NEG_INFINITY; COLUMN]
+        std::array::from_fn(|lane| match lane < self.len {
+            true => f32::NEG_INFINITY,
+            false => f32::INFINITY,
+        })
     }
 }
 
@@ -502,8 +506,7 @@ impl Rows {
                 let least = least(row);
                 let mut less = true;
                 for lane in 0..COLUMN {
-                    let absent = lane >= column.len;
-                    less &= absent | ((products[lane] as f32) < least[lane]);
+                    less &= (products[lane] as f32) < least[lane];
                 }
                 if !less {
                     reaching |= 1 << row;
