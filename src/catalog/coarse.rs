@@ -154,8 +154,9 @@ pub(super) struct Column {
 /// What a column's scores have to reach: a threshold less the point's slack.
 pub(super) type Goals = [f32; COLUMN];
 
-/// A segment of a column.
+/// A segment of a column, where no vector of it lies across two lines of the cache.
 #[derive(Clone)]
+#[repr(align(64))]
 struct Segment {
     quads: [[[i8; QUAD]; COLUMN]; SEGMENT],
     /// What the two lanes of each point start with.

@@ -318,6 +318,10 @@ fn score_group<T: Stored, const WIDTH: usize, const FINITE: bool>(
         norm,
     } = query;
     let point = as_wide::<WIDTH, _>(point);
+    // After fewer rows, nobody reads on.
+    if scores.len() == GROUP {
+        prefetch(rows);
+    }
     let rows = rows
         .chunks_exact(point.len().max(1))
         .map(as_wide::<WIDTH, _>);
@@ -325,20 +329,17 @@ fn score_group<T: Stored, const WIDTH: usize, const FINITE: bool>(
     match metric {
         Metric::Dot => {
             for (sums, row) in sums.iter_mut().zip(rows) {
-                prefetch(row);
                 sum::<_, FINITE>(sums, row, point, |r, x| r * x);
             }
         }
         Metric::Cosine => {
             for ((sums, squares), row) in sums.iter_mut().zip(squares.iter_mut()).zip(rows) {
-                prefetch(row);
                 sum_and_squares::<_, FINITE>(sums, squares, row, point);
             }
         }
         Metric::L2 => {
             for (index, (sums, row)) in sums.iter_mut().zip(rows).enumerate() {
                 let scale = scale(index);
-                prefetch(row);
                 sum::<_, FINITE>(sums, row, point, |r, x| {
                     let difference = x - if T::SCALED { scale * r } else { r };
                     difference * difference
