@@ -18,8 +18,9 @@ pub(crate) const MOST_THREADS: usize = 1024;
 pub struct CallOptions {
     /// Stops the call when requested.
     pub cancel: Cancel,
-    /// Threads that share the scan over the catalog; 1 by default, at least 1, at most 1024. The result does not depend
-    /// on it.
+    /// Threads that share the scan over the catalog, and the runs of the encoder for a batch as far as its graph has
+    /// [`replicas`](crate::GraphOptions::replicas); 1 by default, at least 1, at most 1024. The result does not depend on
+    /// it.
     pub threads: usize,
     /// The encoder of ways that use one; the recipe's by default.
     pub encoder: Option<String>,

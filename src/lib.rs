@@ -32,6 +32,7 @@ mod network;
 mod ranking;
 mod recommender;
 mod retrieve;
+mod threads;
 
 #[cfg(feature = "capi")]
 #[allow(

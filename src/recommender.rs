@@ -401,7 +401,7 @@ impl Recommender {
         let options = options.started();
         let engine = self.engine.clone();
         let (name, encoder) = engine.encoder(options.encoder.as_deref())?;
-        batch::keep_states(&mut [self], name, encoder, &options.cancel)?;
+        batch::keep_states(&mut [self], name, encoder, &options)?;
         self.kept_state(name)
     }
 

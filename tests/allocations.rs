@@ -55,8 +55,8 @@ fn allocated<T>(call: impl FnOnce() -> T) -> (usize, usize) {
 /// What a ranking holds of an item: its number, its score, its origin.
 const RANKED: usize = size_of::<u32>() + size_of::<f32>() + size_of::<Origin>();
 
-/// Names of stages, options, the point of a query in whole numbers.
-const BESIDE: usize = 3 << 10;
+/// Names of stages, options, the point of a query in whole numbers, the runs of the encoder.
+const BESIDE: usize = 4 << 10;
 
 #[test]
 fn a_call_allocates_for_its_ranking_and_its_history_and_not_for_the_catalog() {

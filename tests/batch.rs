@@ -195,6 +195,27 @@ fn wrong_batches_are_refused() {
 }
 
 #[test]
+fn threads_and_replicas_change_no_bit() {
+    let best = |replicas: usize, threads: usize| {
+        let mut options = EngineOptions::default();
+        options.graph.replicas = replicas;
+        let engine = Engine::from_bundle(Bundle::open("models/demo").unwrap(), &options).unwrap();
+        let mut users = users(&engine, 70);
+        let mut options = CallOptions::default();
+        options.threads = threads;
+        let filter = Filter::default();
+        let best = engine.retrieve_batch(&mut users, By::Encoder, 20, &filter, &options);
+        best.unwrap()
+    };
+    let expected = best(1, 1);
+    for (replicas, threads) in [(1, 3), (2, 2), (3, 2), (2, 5)] {
+        for (found, expected) in best(replicas, threads).iter().zip(&expected) {
+            same(found, expected);
+        }
+    }
+}
+
+#[test]
 fn a_graph_of_one_length_is_refused() {
     let folder = changed::one_at_a_time();
     let bundle = Bundle::open(folder.path()).unwrap();

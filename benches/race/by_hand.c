@@ -82,7 +82,7 @@ static void *aligned(size_t bytes) {
 }
 
 static void open_encoder(encoder *encoder, size_t users) {
-  encoder->graph = open_graph("encoder.optimised.onnx", ORT_DISABLE_ALL, 1);
+  encoder->graph = open_graph("encoder.optimised.onnx", ORT_DISABLE_ALL, users > 1 ? threads : 1);
   encoder->users = users;
   encoder->rows = aligned(sizeof(float) * users * LENGTH * WIDTH);
   encoder->state = aligned(sizeof(float) * users * WIDTH);

@@ -17,7 +17,10 @@ static void must(oneiro_status status) {
 void player_open(const char *folder, size_t threads) {
   char path[4096];
   snprintf(path, sizeof path, "%s/bundle", folder);
-  must(oneiro_engine_open(path, NULL, &engine, &error));
+  oneiro_engine_options open;
+  oneiro_engine_options_init(&open, sizeof open);
+  open.replicas = threads; /* for the runs of a batch */
+  must(oneiro_engine_open(path, &open, &engine, &error));
   must(oneiro_recommender_new(engine, &user, &error));
   oneiro_call_options_init(&options, sizeof options);
   options.threads = threads;

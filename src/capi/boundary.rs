@@ -278,7 +278,7 @@ fn install_hook() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let current = std::thread::current();
-            let ours = current.name() == Some(crate::catalog::SCAN_THREAD);
+            let ours = current.name() == Some(crate::threads::NAME);
             match INSIDE.get() {
                 0 if !ours => before(info),
                 _ => log::error!(target: "oneiro::panic", "{info}"),

@@ -183,8 +183,8 @@ pub struct oneiro_call_options {
     pub cancel: *const oneiro_cancel,
     /// The encoder's name in the manifest; NULL, for the recipe's, by default.
     pub encoder: *const c_char,
-    /// Threads that share the scan over the catalog; 1 by default, at least 1, at most 1024. The result does not depend
-    /// on it.
+    /// Threads that share the scan over the catalog, and the runs of the encoder for a batch as far as its graph has
+    /// `replicas`; 1 by default, at least 1, at most 1024. The result does not depend on it.
     pub threads: usize,
     /// Looks only at the rows of so many lists of the bundle's index, which is quicker and misses some items; 0, for an
     /// exact scan, by default.

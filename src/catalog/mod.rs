@@ -34,7 +34,6 @@ pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
 pub(crate) use likeness::Likeness;
 pub(crate) use rank::rank_by_count;
 #[cfg(feature = "capi")]
-pub(crate) use shares::SCAN_THREAD;
 pub use space::Space;
 pub(crate) use topk::{Scored, most};
 

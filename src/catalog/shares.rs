@@ -1,15 +1,15 @@
 //! The rows of a scan, shared among threads.
 //!
-//! Threads last as long as the call that asked for them. Each takes a share of the rows whenever it has none, so that
+//! Each thread takes a share of the rows whenever it has none, so that
 //! one that starts late, or that the system interrupts, takes fewer, and the others do not wait for it.
 
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::threads::in_threads;
 
 /// Shares are whole multiples of so many rows, the last one excepted.
 const UNIT: usize = 256;
@@ -19,9 +19,6 @@ const EACH: usize = 16;
 
 /// Products that are worth a thread: starting and joining one costs about as much. (Tests are small.)
 const WORTH: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
-
-/// What threads of a scan are called.
-pub(crate) const SCAN_THREAD: &str = "oneiro-scan";
 
 /// The rows that nobody has taken yet; its items are what this thread takes of them.
 pub(super) struct Shares<'a> {
@@ -66,39 +63,22 @@ pub(super) fn by_shares<T: Send>(
         _ => (len / threads / EACH + 1).next_multiple_of(UNIT),
     };
     let next = AtomicUsize::new(0);
-    let search = || {
+    in_threads(threads, || {
         search(Shares {
             next: &next,
             share,
             len,
         })
-    };
-    thread::scope(|scope| {
-        let start = |_| {
-            let thread = thread::Builder::new().name(SCAN_THREAD.to_owned());
-            // A system that grants no more threads costs time, not the result.
-            thread.spawn_scoped(scope, search).ok()
-        };
-        let others: Vec<_> = (1..threads).map_while(start).collect();
-        let mut found = vec![search()];
-        for thread in others {
-            found.push(thread.join().unwrap_or_else(|_| Err(panicked())));
-        }
-        found.into_iter().collect()
     })
-}
-
-fn panicked() -> Error {
-    Error::Internal {
-        reason: "a scanning thread panicked".into(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
+    use std::thread;
 
     use super::*;
+    use crate::threads::NAME;
 
     #[test]
     fn every_row_is_taken_once() {
@@ -121,7 +101,7 @@ mod tests {
         let done = AtomicBool::new(false);
         let found = by_shares(100 * UNIT, 64, 2, |mut shares| {
             let first = shares.next().map_or(0, |rows| rows.len());
-            if thread::current().name() == Some(SCAN_THREAD) {
+            if thread::current().name() == Some(NAME) {
                 while !done.load(Ordering::Relaxed) {
                     thread::yield_now();
                 }
@@ -136,25 +116,5 @@ mod tests {
         };
         assert_eq!(rows + of_late, 100 * UNIT);
         assert!(of_late <= rows / 10);
-    }
-
-    #[test]
-    fn what_goes_wrong_in_any_thread_is_an_error() {
-        let outcome = |fail: fn() -> Result<()>| {
-            by_shares(100 * UNIT, 64, 3, |shares| {
-                shares.for_each(drop);
-                match thread::current().name() {
-                    Some(SCAN_THREAD) => fail(),
-                    _ => Ok(()),
-                }
-            })
-        };
-        assert!(matches!(
-            outcome(|| Err(Error::Cancelled)),
-            Err(Error::Cancelled)
-        ));
-        #[allow(clippy::panic, reason = "it is what is tested")]
-        let panicked = outcome(|| panic!("on purpose"));
-        assert!(matches!(panicked, Err(Error::Internal { .. })));
     }
 }

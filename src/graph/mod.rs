@@ -299,13 +299,14 @@ impl Graph {
         )
     }
 
+    /// How many runs may go at once.
+    pub(crate) fn replicas(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// How many rearranged copies of the weights ONNX Runtime holds: one per session, or none.
     pub(crate) fn copies(&self) -> usize {
-        if self.prepacked {
-            self.sessions.len()
-        } else {
-            0
-        }
+        if self.prepacked { self.replicas() } else { 0 }
     }
 }
 

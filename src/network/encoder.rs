@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::bundle::{Bundle, EmptyRow, EncoderEntry, Length};
 use crate::cancel::Cancel;
 use crate::catalog::Space;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Input, Numbers};
+use crate::threads::in_threads;
 
 /// The most numbers that go into one run, `B · L' · d`, unless one window alone has more: 20 windows of 50 rows of 64.
 ///
@@ -78,21 +80,44 @@ impl Encoder {
     /// The state `[e]` after each window of items, in their order.
     ///
     /// Windows share graph runs of at most [`RUN_NUMBERS`] numbers going in; those of like lengths come together, for
-    /// in a run all are as long as the longest.
-    pub(crate) fn states(&self, windows: &[Vec<u32>], cancel: &Cancel) -> Result<Vec<Arc<[f32]>>> {
+    /// in a run all are as long as the longest. As many runs go at once as there are `threads` and the graph has replicas.
+    pub(crate) fn states(
+        &self,
+        windows: &[Vec<u32>],
+        threads: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Arc<[f32]>>> {
+        let runs = self.runs(windows);
+        let next = AtomicUsize::new(0);
+        let threads = threads.min(self.graph.replicas()).min(runs.len());
+        let found = in_threads(threads, || {
+            let mut found = Vec::new();
+            while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let windows: Vec<&[u32]> = run.iter().map(|&index| &*windows[index]).collect();
+                found.extend(run.iter().copied().zip(self.run(&windows, cancel)?));
+            }
+            Ok(found)
+        })?;
+        let mut states = vec![Arc::default(); windows.len()];
+        for (index, state) in found.into_iter().flatten() {
+            states[index] = state;
+        }
+        Ok(states)
+    }
+
+    /// Which windows go into which run. They differ neither with threads nor with replicas, and so do states.
+    fn runs(&self, windows: &[Vec<u32>]) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..windows.len()).collect();
         order.sort_by_key(|&index| windows[index].len());
-        let mut states = vec![Arc::default(); windows.len()];
+        let mut runs = Vec::new();
         while let Some(&longest) = order.last() {
             let rows = self.rows(windows[longest].len());
             let most = RUN_NUMBERS / (rows * self.input.width()).max(1);
-            let together = order.split_off(order.len().saturating_sub(most.max(1)));
-            let run: Vec<&[u32]> = together.iter().map(|&index| &*windows[index]).collect();
-            for (index, state) in together.into_iter().zip(self.run(&run, rows, cancel)?) {
-                states[index] = state;
-            }
+            // Those that are left, in runs of about equal length.
+            let left = order.len().div_ceil(most.max(1));
+            runs.push(order.split_off(order.len() - order.len().div_ceil(left)));
         }
-        Ok(states)
+        runs
     }
 
     /// How many rows the graph gets for a window of so many items.
@@ -103,8 +128,10 @@ impl Encoder {
         }
     }
 
-    /// The states after some windows of at most `rows` items, by one run of the graph.
-    fn run(&self, windows: &[&[u32]], rows: usize, cancel: &Cancel) -> Result<Vec<Arc<[f32]>>> {
+    /// The states after some windows, by one run of the graph.
+    fn run(&self, windows: &[&[u32]], cancel: &Cancel) -> Result<Vec<Arc<[f32]>>> {
+        let longest = windows.iter().map(|window| window.len()).max();
+        let rows = self.rows(longest.unwrap_or_default());
         let (d, e) = (self.input.width(), self.output.width());
         let numbers = windows.len() * rows * d;
         let mut gathered = Vec::new();

@@ -8,7 +8,6 @@ use std::time::Instant;
 use super::{By, Recommender, check_count};
 use crate::arrangement::Plan;
 use crate::call::CallOptions;
-use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -196,7 +195,7 @@ fn encode(
     options: &CallOptions,
 ) -> Result<Stage> {
     let started = Instant::now();
-    keep_states(users, name, encoder, &options.cancel)?;
+    keep_states(users, name, encoder, options)?;
     Ok(stage(format!("encode {name}"), 0, started))
 }
 
@@ -205,7 +204,7 @@ pub(super) fn keep_states(
     users: &mut [&mut Recommender],
     name: &str,
     encoder: &Encoder,
-    cancel: &Cancel,
+    options: &CallOptions,
 ) -> Result<()> {
     let mut without: Vec<_> = users
         .iter_mut()
@@ -215,7 +214,7 @@ pub(super) fn keep_states(
         .iter()
         .map(|user| encoder.window(user.taste()))
         .collect();
-    let states = encoder.states(&windows, cancel)?;
+    let states = encoder.states(&windows, options.threads, &options.cancel)?;
     for (user, state) in without.iter_mut().zip(states) {
         user.states.insert(name.into(), Arc::clone(&state));
     }
