@@ -87,8 +87,7 @@ impl Space {
         Ok(best.into_iter().map(Mutex::into_inner).collect())
     }
 
-    /// Adds the best of some shares of the rows to the best of each user. Threads add to the same, so that what one has
-    /// found rules rows out for all.
+    /// Adds the best of some shares of the rows to the best of each user.
     fn nearest_of_shares(
         &self,
         shares: Shares<'_>,
@@ -97,7 +96,13 @@ impl Space {
         best: &[Mutex<TopK>],
         cancel: &Cancel,
     ) -> Result<()> {
-        let mut goals: Vec<Goals> = points.columns.iter().map(Column::goals).collect();
+        let mut finds = Finds {
+            users,
+            points,
+            best,
+            goals: points.columns.iter().map(Column::goals).collect(),
+            scored: vec![Vec::with_capacity(TOGETHER); users.len()],
+        };
         let mut room = vec![0.0; BLOCK * self.width()];
         let mut coarse = Rows::new(points);
         let mut lanes = [0; BLOCK];
@@ -106,14 +111,12 @@ impl Space {
         for rows in shares.blocks(BLOCK) {
             if rows.start % STRETCH == 0 {
                 cancel.check()?;
-                for (user, best) in best.iter().enumerate() {
-                    raise(&mut goals, points, user, &best.lock());
-                }
+                finds.enter_all();
             }
             let start = rows.start;
             let source = self.coarse_rows(rows.clone(), &mut room)?;
             coarse.set(&source, self.biases(rows)?);
-            for (index, (column, goals)) in points.columns.iter().zip(&goals).enumerate() {
+            for (index, (column, goals)) in points.columns.iter().zip(&finds.goals).enumerate() {
                 for row in ones(coarse.reaching(column, goals, &mut lanes)) {
                     // Items are numbered in u32: there are no more rows than that.
                     let item = (start + row) as u32;
@@ -123,40 +126,60 @@ impl Space {
                     }
                 }
             }
-            self.take(&waiting, users, points, best, &mut goals)?;
+            finds.score(&waiting, self)?;
             waiting.clear();
             std::mem::swap(&mut found, &mut waiting);
         }
-        self.take(&waiting, users, points, best, &mut goals)
-    }
-
-    /// Scores items for users, puts those that are good enough among their best, and raises their goals.
-    fn take(
-        &self,
-        waiting: &[(usize, u32)],
-        users: &[User<'_>],
-        points: &Points,
-        best: &[Mutex<TopK>],
-        goals: &mut [Goals],
-    ) -> Result<()> {
-        for &(user, item) in waiting {
-            let (query, admission) = &users[user];
-            let score = self.score_item(*query, item)?;
-            let scored = Scored { item, score };
-            let mut best = best[user].lock();
-            if best.takes(scored) && admission.admits(item) {
-                best.push(scored);
-                raise(goals, points, user, &best);
-            }
-        }
+        finds.score(&waiting, self)?;
+        finds.enter_all();
         Ok(())
     }
 }
 
-/// Sets a user's goal to what the best so far have left of it.
-fn raise(goals: &mut [Goals], points: &Points, user: usize, best: &TopK) {
-    let (column, lane) = (user / COLUMN, user % COLUMN);
-    goals[column][lane] = points.columns[column].goal(lane, best.threshold());
+/// So many scores of a user enter together: the best of a user are in use by all threads, and what one has written there
+/// comes to another processor at the cost of many scores.
+const TOGETHER: usize = 8;
+
+/// What one thread finds for all users.
+struct Finds<'a> {
+    users: &'a [User<'a>],
+    points: &'a Points,
+    /// The best of each user, of all threads: what one has found rules rows out for all.
+    best: &'a [Mutex<TopK>],
+    goals: Vec<Goals>,
+    /// Scores of each user that are to enter.
+    scored: Vec<Vec<Scored>>,
+}
+
+impl Finds<'_> {
+    /// Scores items for users.
+    fn score(&mut self, items: &[(usize, u32)], space: &Space) -> Result<()> {
+        for &(user, item) in items {
+            let score = space.score_item(self.users[user].0, item)?;
+            self.scored[user].push(Scored { item, score });
+            if self.scored[user].len() == TOGETHER {
+                self.enter(user);
+            }
+        }
+        Ok(())
+    }
+
+    fn enter_all(&mut self) {
+        (0..self.users.len()).for_each(|user| self.enter(user));
+    }
+
+    /// Puts a user's scores that are good enough among the best, and sets the goal to what these have left of it.
+    fn enter(&mut self, user: usize) {
+        let (_, admission) = self.users[user];
+        let mut best = self.best[user].lock();
+        for scored in self.scored[user].drain(..) {
+            if best.takes(scored) && admission.admits(scored.item) {
+                best.push(scored);
+            }
+        }
+        let (column, lane) = (user / COLUMN, user % COLUMN);
+        self.goals[column][lane] = self.points.columns[column].goal(lane, best.threshold());
+    }
 }
 
 /// The places of the ones among bits.
