@@ -91,6 +91,7 @@ impl<'a> Clusters<'a> {
                 Block {
                     query: Query::new(Metric::Dot, &row),
                     rows: &self.centroids,
+                    chosen: None,
                     scales: None,
                     biases: Some(&halves),
                     scores: &mut scores,

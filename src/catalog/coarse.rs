@@ -753,6 +753,7 @@ mod tests {
                     Table::Wide(rows) | Table::Twins(rows, ..) => Block {
                         query,
                         rows,
+                        chosen: None,
                         scales: None,
                         biases,
                         scores: &mut scores,
@@ -761,6 +762,7 @@ mod tests {
                     Table::Whole(rows, scales) => Block {
                         query,
                         rows,
+                        chosen: None,
                         scales: Some(scales),
                         biases,
                         scores: &mut scores,

@@ -148,6 +148,7 @@ impl Index {
         Block {
             query: Query::new(metric, &point),
             rows: &self.centroids,
+            chosen: None,
             scales: None,
             biases: self.centroid_bias.as_deref(),
             scores: &mut scores,

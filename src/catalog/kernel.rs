@@ -231,10 +231,12 @@ pub(super) fn squares(row: &[f32]) -> f32 {
     add_lanes(&lanes)
 }
 
-/// A block of rows to score: `scores.len()` rows, one after the other, with their scales and biases.
+/// A block of rows to score, with their scales and biases.
 pub(super) struct Block<'a, T> {
     pub(super) query: Query<'a>,
     pub(super) rows: &'a [T],
+    /// The rows that are scored, `scores.len()` of them: all rows one after the other, unless these are given.
+    pub(super) chosen: Option<&'a [u32]>,
     pub(super) scales: Option<&'a [f32]>,
     pub(super) biases: Option<&'a [f32]>,
     pub(super) scores: &'a mut [f32],
@@ -282,6 +284,21 @@ impl<T: Stored> Block<'_, T> {
         };
         let scales = self.scales.filter(|_| T::SCALED);
         let mut lanes = [[[0.0; LANES]; GROUP]; 2];
+        if let Some(chosen) = self.chosen {
+            for (score, &row) in self.scores.iter_mut().zip(chosen) {
+                let row = row as usize;
+                let numbers = &self.rows[row * width..][..width];
+                let scales = scales.map(|scales| &scales[row..=row]);
+                let scores = std::slice::from_mut(score);
+                if T::all_finite(numbers) {
+                    score_group::<T, WIDTH, true>(self.query, numbers, scales, scores, &mut lanes);
+                } else {
+                    score_group::<T, WIDTH, false>(self.query, numbers, scales, scores, &mut lanes);
+                }
+                *score += self.biases.map_or(0.0, |biases| biases[row]);
+            }
+            return;
+        }
         let groups = self.scores.chunks_mut(GROUP);
         for (group, (scores, rows)) in groups.zip(self.rows.chunks(GROUP * width)).enumerate() {
             let scales = scales.map(|scales| &scales[group * GROUP..][..scores.len()]);
@@ -402,6 +419,7 @@ mod tests {
                 Block {
                     query: Query::new(metric, &point),
                     rows,
+                    chosen: None,
                     scales: None,
                     biases: None,
                     scores: &mut scores,

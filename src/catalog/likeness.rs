@@ -73,6 +73,7 @@ impl Likeness {
         Block {
             query: Query::new(Metric::Dot, row),
             rows: &self.rows,
+            chosen: None,
             scales: None,
             biases: None,
             scores: &mut cosines,

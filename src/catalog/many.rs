@@ -97,88 +97,86 @@ impl Space {
         cancel: &Cancel,
     ) -> Result<()> {
         let mut finds = Finds {
+            space: self,
             users,
             points,
             best,
             goals: points.columns.iter().map(Column::goals).collect(),
-            scored: vec![Vec::with_capacity(TOGETHER); users.len()],
+            found: vec![Vec::new(); users.len()],
         };
         let mut room = vec![0.0; BLOCK * self.width()];
         let mut coarse = Rows::new(points);
         let mut lanes = [0; BLOCK];
-        // What could enter: a user and an item. It is scored a block later, when its row has come from memory.
-        let (mut found, mut waiting) = (Vec::new(), Vec::new());
         for rows in shares.blocks(BLOCK) {
             if rows.start % STRETCH == 0 {
                 cancel.check()?;
-                finds.enter_all();
+                finds.score_all()?;
             }
             let start = rows.start;
             let source = self.coarse_rows(rows.clone(), &mut room)?;
             coarse.set(&source, self.biases(rows)?);
-            for (index, (column, goals)) in points.columns.iter().zip(&finds.goals).enumerate() {
-                for row in ones(coarse.reaching(column, goals, &mut lanes)) {
+            for (index, column) in points.columns.iter().enumerate() {
+                for row in ones(coarse.reaching(column, &finds.goals[index], &mut lanes)) {
                     // Items are numbered in u32: there are no more rows than that.
                     let item = (start + row) as u32;
                     self.prefetch_row(item);
                     for lane in ones(lanes[row].into()) {
-                        found.push((index * COLUMN + lane, item));
+                        finds.add(index * COLUMN + lane, item)?;
                     }
                 }
             }
-            finds.score(&waiting, self)?;
-            waiting.clear();
-            std::mem::swap(&mut found, &mut waiting);
         }
-        finds.score(&waiting, self)?;
-        finds.enter_all();
-        Ok(())
+        finds.score_all()
     }
 }
 
-/// So many scores of a user enter together: the best of a user are in use by all threads, and what one has written there
-/// comes to another processor at the cost of many scores.
-const TOGETHER: usize = 8;
+/// So many items of a user are scored together, when their rows have come from memory, and then enter together: the best
+/// of a user are in use by all threads, and what one has written there comes to another processor at the cost of many
+/// scores.
+const TOGETHER: usize = 16;
 
 /// What one thread finds for all users.
 struct Finds<'a> {
+    space: &'a Space,
     users: &'a [User<'a>],
     points: &'a Points,
     /// The best of each user, of all threads: what one has found rules rows out for all.
     best: &'a [Mutex<TopK>],
     goals: Vec<Goals>,
-    /// Scores of each user that are to enter.
-    scored: Vec<Vec<Scored>>,
+    /// Items of each user that could enter, at most [`TOGETHER`].
+    found: Vec<Vec<u32>>,
 }
 
 impl Finds<'_> {
-    /// Scores items for users.
-    fn score(&mut self, items: &[(usize, u32)], space: &Space) -> Result<()> {
-        for &(user, item) in items {
-            let score = space.score_item(self.users[user].0, item)?;
-            self.scored[user].push(Scored { item, score });
-            if self.scored[user].len() == TOGETHER {
-                self.enter(user);
-            }
+    fn add(&mut self, user: usize, item: u32) -> Result<()> {
+        self.found[user].push(item);
+        match self.found[user].len() {
+            TOGETHER => self.score(user),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn enter_all(&mut self) {
-        (0..self.users.len()).for_each(|user| self.enter(user));
+    fn score_all(&mut self) -> Result<()> {
+        (0..self.users.len()).try_for_each(|user| self.score(user))
     }
 
-    /// Puts a user's scores that are good enough among the best, and sets the goal to what these have left of it.
-    fn enter(&mut self, user: usize) {
-        let (_, admission) = self.users[user];
+    /// Scores a user's items, puts those that are good enough among the best, and sets the goal to what these have left
+    /// of it.
+    fn score(&mut self, user: usize) -> Result<()> {
+        let (query, admission) = self.users[user];
+        let items = &mut self.found[user];
+        let scores = &mut [0.0; TOGETHER][..items.len()];
+        self.space.score_items(query, items, scores)?;
         let mut best = self.best[user].lock();
-        for scored in self.scored[user].drain(..) {
-            if best.takes(scored) && admission.admits(scored.item) {
+        for (item, &mut score) in items.drain(..).zip(scores) {
+            let scored = Scored { item, score };
+            if best.takes(scored) && admission.admits(item) {
                 best.push(scored);
             }
         }
         let (column, lane) = (user / COLUMN, user % COLUMN);
         self.goals[column][lane] = self.points.columns[column].goal(lane, best.threshold());
+        Ok(())
     }
 }
 

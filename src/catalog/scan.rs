@@ -14,7 +14,7 @@ use super::shares::{Shares, by_shares};
 use super::space::Space;
 use super::topk::{Scored, TopK};
 use crate::cancel::Cancel;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Rows that are scored at once: their scores stay in the first cache.
 pub(super) const BLOCK: usize = 256;
@@ -31,24 +31,30 @@ impl Space {
     /// `point`: `[width]`, finite.
     pub fn score(&self, point: &[f32], items: &[u32]) -> Result<Vec<f32>> {
         let query = self.query(point)?;
-        items
-            .iter()
-            .map(|&item| self.score_item(query, item))
-            .collect()
+        let mut scores = vec![0.0; items.len()];
+        self.score_items(query, items, &mut scores)?;
+        Ok(scores)
+    }
+
+    /// The same, into `scores` of the same length.
+    pub(super) fn score_items(
+        &self,
+        query: Query<'_>,
+        items: &[u32],
+        scores: &mut [f32],
+    ) -> Result<()> {
+        self.score_chosen(query, items, scores)?;
+        for (score, &item) in scores.iter_mut().zip(items) {
+            if self.is_cold(item) {
+                *score = f32::NAN;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn score_item(&self, query: Query<'_>, item: u32) -> Result<f32> {
-        if item >= self.len() {
-            return Err(Error::UnknownItem {
-                item,
-                len: self.len(),
-            });
-        }
-        if self.is_cold(item) {
-            return Ok(f32::NAN);
-        }
         let mut score = [0.0];
-        self.score_block(query, item as usize..item as usize + 1, &mut score)?;
+        self.score_items(query, &[item], &mut score)?;
         Ok(score[0])
     }
 
@@ -174,6 +180,7 @@ mod tests {
     use super::super::fixture::{Table, open_space};
     use super::*;
     use crate::bundle::{Bundle, Seen};
+    use crate::error::Error;
     use crate::filter::Filter;
 
     /// A table of rows in the three types, and what else a space has.

@@ -459,6 +459,33 @@ impl Space {
         range: Range<usize>,
         scores: &mut [f32],
     ) -> Result<()> {
+        self.score_rows(query, range, None, scores)
+    }
+
+    /// Scores the rows of some items, cold ones too, into `scores` of the same length.
+    pub(super) fn score_chosen(
+        &self,
+        query: Query<'_>,
+        items: &[u32],
+        scores: &mut [f32],
+    ) -> Result<()> {
+        match items.iter().find(|&&item| item >= self.len()) {
+            None => self.score_rows(query, 0..self.len() as usize, Some(items), scores),
+            Some(&item) => Err(Error::UnknownItem {
+                item,
+                len: self.len(),
+            }),
+        }
+    }
+
+    /// Scores the rows `range`, or those of them that are `chosen`.
+    fn score_rows(
+        &self,
+        query: Query<'_>,
+        range: Range<usize>,
+        chosen: Option<&[u32]>,
+        scores: &mut [f32],
+    ) -> Result<()> {
         let biases = self.biases(range.clone())?;
         match &self.rows {
             Rows::F32(rows) => {
@@ -466,6 +493,7 @@ impl Space {
                 Block {
                     query,
                     rows,
+                    chosen,
                     scales: None,
                     biases,
                     scores,
@@ -477,6 +505,7 @@ impl Space {
                 Block {
                     query,
                     rows,
+                    chosen,
                     scales: None,
                     biases,
                     scores,
@@ -489,6 +518,7 @@ impl Space {
                 Block {
                     query,
                     rows,
+                    chosen,
                     scales,
                     biases,
                     scores,
