@@ -897,6 +897,9 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
  */
 #define ONEIRO_ORIGIN_ORACLE 5
 
+/** Put there by its Q by a Q-network, or by that blended with the score it came with. */
+#define ONEIRO_ORIGIN_Q_NETWORK 6
+
 /**
  * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
  * with each other. Yours; free with oneiro_ranking_free.
@@ -1172,6 +1175,20 @@ typedef struct oneiro_call_options {
   int32_t sampler;
   /** What noise is made from; 0 by default. The same seed gives the same noise on every machine and to every user. */
   uint64_t seed;
+  /** The Q-network's name in the manifest; NULL, for the recipe's, by default. For ways, judges and recipes that use one. */
+  const char *q_network;
+  /**
+   * For oneiro_recommender_rank by ONEIRO_JUDGE_Q_NETWORK: the scores that candidates come with, one each, such as
+   * oneiro_ranking_scores; NULL, to rank by Q alone, by default.
+   */
+  const float *candidate_scores;
+  /**
+   * What Q counts against the scores that candidates come with, 0 to 1: each is standardised over the candidates. -1,
+   * for the recipe's choice or the network's, by default.
+   */
+  float weight;
+  /** Must be 0; for a field to come. */
+  int32_t reserved;
 } oneiro_call_options;
 
 /** Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing. */
@@ -1447,6 +1464,9 @@ oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
 /** The rows nearest to an ideal item that a diffusion model dreams up, guided by the state of an encoder. */
 #define ONEIRO_BY_ORACLE 3
 
+/** The items that a Q-network values highest: what each is worth in the long run. */
+#define ONEIRO_BY_Q_NETWORK 4
+
 /**
  * The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is
  * nothing to go by, the recipe's way for cold users is taken, and the origins say so.
@@ -1576,6 +1596,12 @@ oneiro_status oneiro_recommender_state(oneiro_recommender *recommender,
 #define ONEIRO_JUDGE_ENCODER 2
 
 /**
+ * Candidates are judged by their Q by a Q-network, what each is worth in the long run; blended with the options'
+ * `candidate_scores`, if there are any.
+ */
+#define ONEIRO_JUDGE_Q_NETWORK 3
+
+/**
  * The `count` best of some candidates by one judge, ONEIRO_JUDGE_…; fewer if the filter leaves fewer or some never
  * rank. No other item comes. Seen items are candidates like any other only if the filter, or the bundle, lets them be.
  *
@@ -1583,8 +1609,8 @@ oneiro_status oneiro_recommender_state(oneiro_recommender *recommender,
  * filter:  borrowed for the call; NULL takes the bundle's default for seen items.
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; free with oneiro_ranking_free.
- * Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge` and for a candidate
- *          that comes twice.
+ * Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge`, for a candidate that
+ *          comes twice and for a `weight` below 1 without `candidate_scores`.
  * Threads: alone on this recommender.
  */
 ONEIRO_API
@@ -1605,7 +1631,7 @@ oneiro_status oneiro_recommender_rank(oneiro_recommender *recommender,
  * items:   borrowed for the call; `count` numbers.
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; written on success: `count` scores.
- * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such encoder),
+ * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such network),
  *          ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
  * Threads: alone on this recommender.
  */

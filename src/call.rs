@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
-use crate::retrieve::{OracleOptions, Search};
+use crate::retrieve::{OracleOptions, QNetworkOptions, Search};
 
 /// The largest number of threads of one call.
 pub(crate) const MOST_THREADS: usize = 1024;
@@ -37,6 +37,8 @@ pub struct CallOptions {
     pub probes: Option<usize>,
     /// How the oracle of ways that use one is sampled.
     pub oracle: OracleOptions,
+    /// The Q-network of ways and judges that use one.
+    pub q_network: QNetworkOptions,
 }
 
 impl Default for CallOptions {
@@ -49,6 +51,7 @@ impl Default for CallOptions {
             deadline: None,
             probes: None,
             oracle: OracleOptions::default(),
+            q_network: QNetworkOptions::default(),
         }
     }
 }

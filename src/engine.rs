@@ -10,7 +10,7 @@ use crate::bundle::{Bundle, Manifest, StepEntry};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphOptions};
-use crate::network::Encoder;
+use crate::network::{Encoder, QNetwork};
 use crate::recommender::Recommender;
 use crate::retrieve::Oracle;
 
@@ -34,6 +34,7 @@ struct Inner {
     graphs: BTreeMap<String, Arc<Graph>>,
     encoders: BTreeMap<String, Encoder>,
     oracles: BTreeMap<String, Oracle>,
+    q_networks: BTreeMap<String, QNetwork>,
 }
 
 /// How an engine runs its graphs.
@@ -86,16 +87,23 @@ impl Engine {
                 Encoder::open(&bundle, entry, Arc::clone(&graphs[&entry.graph]))?,
             );
         }
+        let graph = |name: &Option<String>| name.as_ref().map(|name| Arc::clone(&graphs[name]));
         let mut oracles = BTreeMap::new();
         for (name, entry) in &manifest.oracles {
-            let graph = entry.graph.as_ref().map(|graph| Arc::clone(&graphs[graph]));
-            oracles.insert(name.clone(), Oracle::open(&bundle, name, entry, graph)?);
+            let oracle = Oracle::open(&bundle, name, entry, graph(&entry.graph))?;
+            oracles.insert(name.clone(), oracle);
+        }
+        let mut q_networks = BTreeMap::new();
+        for (name, entry) in &manifest.q_networks {
+            let network = QNetwork::open(&bundle, entry, graph(&entry.graph))?;
+            q_networks.insert(name.clone(), network);
         }
         Ok(Self(Arc::new(Inner {
             bundle,
             graphs,
             encoders,
             oracles,
+            q_networks,
         })))
     }
 
@@ -138,6 +146,12 @@ impl Engine {
     pub(crate) fn oracle(&self, name: Option<&str>) -> Result<(&str, &Oracle)> {
         let recipe = self.recipe_names(|step| step.oracle.as_deref());
         find("oracle", &self.0.oracles, name.or(recipe))
+    }
+
+    /// The Q-network of that name; without a name, the first that the recipe uses, or the first.
+    pub(crate) fn q_network(&self, name: Option<&str>) -> Result<(&str, &QNetwork)> {
+        let recipe = self.recipe_names(|step| step.q_network.as_deref());
+        find("Q-network", &self.0.q_networks, name.or(recipe))
     }
 
     /// The first name of a kind in the recipe.

@@ -44,8 +44,8 @@ pub mod capi;
 pub use arrangement::Arrangement;
 pub use bundle::{
     AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, IndexEntry,
-    Length, Manifest, Metric, OracleEntry, PartEntry, Parts, Prepack, Provenance, RecallEntry,
-    RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
+    Length, Manifest, Metric, OracleEntry, PartEntry, Parts, Prepack, Provenance, QNetworkEntry,
+    RankEntry, RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
 };
 pub use call::CallOptions;
 pub use cancel::Cancel;
@@ -57,8 +57,8 @@ pub use graph::environment as runtime;
 pub use graph::{GraphOptions, Provider};
 pub use network::Diffusion;
 pub use ranking::{Origin, Ranking, Stage};
-pub use recommender::{By, Event, Judge, Recommender};
-pub use retrieve::{OracleOptions, Sampler};
+pub use recommender::{By, Candidates, Event, Judge, Recommender};
+pub use retrieve::{OracleOptions, QNetworkOptions, Sampler};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -35,6 +35,8 @@ pub enum Origin {
     /// Its row's score against the ideal item of an oracle; of several, 1 / its place when each in turn
     /// names its best.
     Oracle = 5,
+    /// Its Q by a Q-network, or that blended with the score it came with.
+    QNetwork = 6,
 }
 
 impl Origin {
@@ -47,6 +49,7 @@ impl Origin {
             Self::Similar => "similar",
             Self::Pinned => "pinned",
             Self::Oracle => "oracle",
+            Self::QNetwork => "q_network",
         }
     }
 }
@@ -93,6 +96,12 @@ impl Ranking {
             stages,
             stopped: !whole,
         }
+    }
+
+    /// The same, made when the deadline had struck.
+    pub(crate) fn stopped(mut self) -> Self {
+        self.stopped = true;
+        self
     }
 
     /// How many items there are.

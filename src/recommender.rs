@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod blend;
 mod judge;
 mod opinions;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::arrangement::Plan;
-use crate::bundle::RetrieveEntry;
+use crate::bundle::{RetrieveEntry, StepEntry};
 use crate::call::{CallOptions, MOST_THREADS};
 use crate::catalog::Admission;
 use crate::engine::Engine;
@@ -19,7 +20,7 @@ use crate::filter::Filter;
 use crate::ranking::Ranking;
 use crate::retrieve::{self, Scoring, Search};
 
-pub use judge::Judge;
+pub use judge::{Candidates, Judge};
 
 /// One user's history and the states computed from it. Cheap to make; one thread at a time.
 ///
@@ -93,6 +94,18 @@ pub enum By {
     Encoder = 2,
     /// The rows nearest to an ideal item that a diffusion model dreams up, guided by the state of an encoder.
     Oracle = 3,
+    /// The items that a Q-network values highest: what each is worth in the long run.
+    QNetwork = 4,
+}
+
+/// A way to retrieve, and how what it finds is then ranked.
+#[derive(Clone, Copy)]
+struct Chain<'a> {
+    by: By,
+    /// How many items are retrieved at least.
+    depth: usize,
+    /// Steps of the recipe that rank.
+    ranks: &'a [StepEntry],
 }
 
 impl Recommender {
@@ -208,33 +221,20 @@ impl Recommender {
     ) -> Result<Ranking> {
         let options = options.started();
         check_count(count)?;
-        let (by, depth) = self.recipe(&options)?;
-        self.list(by, count, depth, filter, &options)
+        let engine = self.engine.clone();
+        let chain = engine.recipe(self.is_cold(&options)?)?;
+        self.list(chain, count, filter, &options)
     }
 
-    /// The way that the recipe takes for this user, and how many items it retrieves.
-    fn recipe(&self, options: &CallOptions) -> Result<(By, usize)> {
-        let recipe = &self.engine.manifest().recipe;
-        let [step] = recipe.steps.as_slice() else {
-            return Err(Error::Internal {
-                reason: "a recipe without its one step passed the manifest's checks".into(),
-            });
-        };
-        let encoder = match step.retrieve {
-            RetrieveEntry::Popularity => None,
-            RetrieveEntry::Encoder => Some(self.engine.encoder(options.encoder.as_deref())?),
-            RetrieveEntry::Oracle => {
-                let (_, oracle) = self.engine.oracle(options.oracle.name.as_deref())?;
-                Some(self.engine.encoder(Some(oracle.encoder()))?)
+    /// Whether an encoder that the recipe needs has nothing to go by.
+    fn is_cold(&self, options: &CallOptions) -> Result<bool> {
+        for encoder in self.engine.encoders_of_recipe(options)? {
+            let (_, encoder) = self.engine.encoder(encoder)?;
+            if encoder.window(self.taste()).is_empty() {
+                return Ok(true);
             }
-        };
-        let cold = encoder.is_some_and(|(_, encoder)| encoder.window(self.taste()).is_empty());
-        let by = match if cold { recipe.cold } else { step.retrieve } {
-            RetrieveEntry::Popularity => By::Popularity,
-            RetrieveEntry::Encoder => By::Encoder,
-            RetrieveEntry::Oracle => By::Oracle,
-        };
-        Ok((by, step.count as usize))
+        }
+        Ok(false)
     }
 
     /// The `count` best items in one way, with default options.
@@ -248,10 +248,11 @@ impl Recommender {
     /// The `count` best items in one way; fewer if the filter, or the options' arrangement, leaves fewer.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `count` is 0 or the filter, the arrangement or the options of an oracle name what the
-    /// catalog does not have or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the bundle has no such network, no
-    /// index where `options.probes` asks for one, or no space for the likeness that diversity needs;
-    /// [`Error::Cancelled`], [`Error::DeadlineExceeded`], [`Error::Runtime`].
+    /// [`Error::InvalidArgument`] if `count` is 0 or the filter, the arrangement or the options of an oracle or a Q-network
+    /// name what the catalog does not have or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the
+    /// bundle has no such network, no index where `options.probes` asks for one, or no space for the likeness that
+    /// diversity needs; [`Error::Cancelled`], [`Error::DeadlineExceeded`], [`Error::Runtime`], [`Error::Graph`] if a
+    /// network gives numbers that are not finite.
     pub fn retrieve_with(
         &mut self,
         by: By,
@@ -259,20 +260,20 @@ impl Recommender {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
-        self.list(by, count, count, filter, &options.started())
+        let chain = Chain::by(by, count);
+        self.list(chain, count, filter, &options.started())
     }
 
-    /// The `count` best items in one way, of which at least `depth` are fetched.
+    /// The `count` best items of a chain.
     fn list(
         &mut self,
-        by: By,
+        chain: Chain,
         count: usize,
-        depth: usize,
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
         let engine = self.engine.clone();
-        let mut rankings = engine.lists(&mut [self], by, count, depth, filter, options)?;
+        let mut rankings = engine.lists(&mut [self], chain, count, filter, options)?;
         rankings.pop().ok_or_else(|| Error::Internal {
             reason: "a user without a ranking".into(),
         })
@@ -460,11 +461,77 @@ impl Recommender {
         if let Some(oracle) = &options.oracle.name {
             self.engine.oracle(Some(oracle))?;
         }
+        if let Some(network) = &options.q_network.name {
+            self.engine.q_network(Some(network))?;
+        }
+        if let Some(weight) = options.q_network.weight
+            && !(0.0..=1.0).contains(&weight)
+        {
+            let reason = format!("is {weight}, expected 0 to 1");
+            return Err(Error::argument("weight", reason));
+        }
         options.cancel.check()?;
         let (catalog, seen) = (self.engine.catalog(), self.engine.manifest().seen);
         let admission = filter.admission(catalog, self.items(), seen)?;
         let never = self.hidden.iter().chain(&self.disliked);
         Ok(admission.without(never.copied()))
+    }
+}
+
+impl Chain<'_> {
+    /// One way alone, by which so many items are retrieved.
+    fn by(by: By, depth: usize) -> Self {
+        Self {
+            by,
+            depth,
+            ranks: &[],
+        }
+    }
+}
+
+impl Engine {
+    /// What the recipe does for users who are cold, or for those who are not. What popularity gives to the cold stays as it
+    /// is.
+    fn recipe(&self, cold: bool) -> Result<Chain<'_>> {
+        let recipe = &self.manifest().recipe;
+        let Some((first, ranks)) = recipe.steps.split_first() else {
+            return Err(Error::Internal {
+                reason: "a recipe without steps passed the manifest's checks".into(),
+            });
+        };
+        let way = first.retrieve.filter(|_| !cold).unwrap_or(recipe.cold);
+        let nothing = cold && way == RetrieveEntry::Popularity;
+        Ok(Chain {
+            by: match way {
+                RetrieveEntry::Popularity => By::Popularity,
+                RetrieveEntry::Encoder => By::Encoder,
+                RetrieveEntry::Oracle => By::Oracle,
+                RetrieveEntry::QNetwork => By::QNetwork,
+            },
+            depth: first.count as usize,
+            ranks: if nothing { &[] } else { ranks },
+        })
+    }
+
+    /// The encoders whose states the recipe needs.
+    fn encoders_of_recipe<'a>(&'a self, options: &'a CallOptions) -> Result<Vec<Option<&'a str>>> {
+        let mut encoders = Vec::new();
+        for step in &self.manifest().recipe.steps {
+            match step.retrieve {
+                Some(RetrieveEntry::Popularity) => {}
+                Some(RetrieveEntry::Encoder) => encoders.push(options.encoder.as_deref()),
+                Some(RetrieveEntry::Oracle) => {
+                    let (_, oracle) = self.oracle(options.oracle.name.as_deref())?;
+                    encoders.push(Some(oracle.encoder()));
+                }
+                Some(RetrieveEntry::QNetwork) | None => {
+                    let name = options.q_network.name.as_ref().or(step.q_network.as_ref());
+                    let (_, network) = self.q_network(name.map(String::as_str))?;
+                    encoders.push(Some(network.encoder()));
+                }
+            }
+        }
+        Ok(encoders)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every defect of a bundle is found by open, by verify or by an accessor, as an error that says what is wrong.
 //!
-//! Each case starts from a copy of `models/tiny` or `models/tiny-oracle`, damages one thing, and names the words that the error must hold.
+//! Each case starts from a copy of `models/tiny`, `models/tiny-oracle` or `models/tiny-values`, damages one thing, and
+//! names the words that the error must hold.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use oneiro::{
-    Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Error, ErrorCode, Filter, Sampler,
+    Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Error, ErrorCode, Filter, Judge,
+    Sampler,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -221,6 +223,15 @@ fn use_everything(bundle: &Bundle) -> oneiro::Result<()> {
                     .map(drop),
             );
         }
+    }
+    for name in bundle.manifest().q_networks.keys() {
+        let mut options = CallOptions::default();
+        options.q_network.name = Some(name.clone());
+        note(
+            user.retrieve_with(By::QNetwork, 5, &Filter::default(), &options)
+                .map(drop),
+        );
+        note(user.score(Judge::QNetwork, &[1], &options).map(drop));
     }
     worst
 }
@@ -1032,6 +1043,203 @@ const ORACLE_CASES: &[Case] = &[
     ),
 ];
 
+/// Of `models/tiny-values`.
+const VALUE_CASES: &[Case] = &[
+    (
+        "unknown encoder of a Q-network",
+        BAD,
+        &[
+            "q_networks.mcrl.encoder",
+            "the name of an encoder",
+            "`none`",
+        ],
+        |c| c.manifest(|m| m["q_networks"]["mcrl"]["encoder"] = "none".into()),
+    ),
+    (
+        "unknown space of a Q-network",
+        BAD,
+        &["q_networks.mcrl.output", "the name of a space", "`none`"],
+        |c| c.manifest(|m| m["q_networks"]["mcrl"]["output"] = "none".into()),
+    ),
+    (
+        "unknown graph of a Q-network",
+        BAD,
+        &["q_networks.mcrl.graph", "the name of a graph", "`none`"],
+        |c| c.manifest(|m| m["q_networks"]["mcrl"]["graph"] = "none".into()),
+    ),
+    (
+        "unknown field of a Q-network",
+        BAD,
+        &["q_networks.mcrl", "`discount`"],
+        |c| c.manifest(|m| m["q_networks"]["mcrl"]["discount"] = json!(0.5)),
+    ),
+    (
+        "a weight above 1",
+        BAD,
+        &["q_networks.mcrl.weight", "0 to 1", "1.5"],
+        |c| c.manifest(|m| m["q_networks"]["mcrl"]["weight"] = json!(1.5)),
+    ),
+    (
+        "queries for another metric than dot",
+        BAD,
+        &["q_networks.mcrl.output", "metric dot", "`neighbours`"],
+        |c| c.manifest(|m| m["q_networks"]["mcrl"]["output"] = "neighbours".into()),
+    ),
+    (
+        "states that are no queries of their space",
+        BAD,
+        &[
+            "q_networks.separate.output",
+            "width 64",
+            "`value` of width 16",
+        ],
+        |c| c.manifest(|m| m["q_networks"]["separate"]["output"] = "value".into()),
+    ),
+    (
+        "neither output nor graph",
+        BAD,
+        &["q_networks.separate", "an `output` or a `graph`", "neither"],
+        |c| {
+            c.manifest(|m| {
+                drop(
+                    m["q_networks"]["separate"]
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("output"),
+                )
+            })
+        },
+    ),
+    (
+        "queries of another width",
+        BAD,
+        &["graph `q`", "output `query`", "64"],
+        |c| {
+            c.manifest(|m| {
+                m["q_networks"]["mcrl"]["output"] = "separate.value".into();
+            })
+        },
+    ),
+    (
+        "values where a query should be",
+        BAD,
+        &["graph `direct`", "output `query`", "q_values"],
+        |c| c.manifest(|m| m["q_networks"]["direct"]["output"] = "value".into()),
+    ),
+    (
+        "a query where values should be",
+        BAD,
+        &["graph `q`", "output `q_values`", "query"],
+        |c| {
+            c.manifest(|m| {
+                drop(
+                    m["q_networks"]["mcrl"]
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("output"),
+                )
+            })
+        },
+    ),
+    (
+        "a graph that reads no state",
+        BAD,
+        &["graph `encoder`", "input `state`"],
+        |c| c.manifest(|m| m["q_networks"]["mcrl"]["graph"] = "encoder".into()),
+    ),
+    (
+        "a recipe without steps",
+        BAD,
+        &["recipe.steps", "a step that retrieves", "no steps"],
+        |c| c.manifest(|m| m["recipe"]["steps"] = json!([])),
+    ),
+    (
+        "a recipe that only ranks",
+        BAD,
+        &[
+            "recipe.steps[0]",
+            "a step that retrieves",
+            "a step that ranks",
+        ],
+        |c| c.manifest(|m| drop(m["recipe"]["steps"].as_array_mut().unwrap().remove(0))),
+    ),
+    (
+        "a recipe that retrieves again",
+        BAD,
+        &[
+            "recipe.steps[1]",
+            "a step that ranks",
+            "a step that retrieves",
+        ],
+        |c| c.manifest(|m| m["recipe"]["steps"][1] = m["recipe"]["steps"][0].clone()),
+    ),
+    (
+        "a step that retrieves and ranks",
+        BAD,
+        &["recipe.steps[0]", "`retrieve` and `rank`"],
+        |c| c.manifest(|m| m["recipe"]["steps"][0]["rank"] = "q_network".into()),
+    ),
+    (
+        "a step that ranks without its Q-network",
+        BAD,
+        &[
+            "recipe.steps[1].q_network",
+            "the name of a q_network",
+            "nothing",
+        ],
+        |c| {
+            c.manifest(|m| {
+                drop(
+                    m["recipe"]["steps"][1]
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("q_network"),
+                )
+            })
+        },
+    ),
+    (
+        "a step that ranks by something else",
+        BAD,
+        &["recipe.steps[1].rank", "popularity"],
+        |c| c.manifest(|m| m["recipe"]["steps"][1]["rank"] = "popularity".into()),
+    ),
+    (
+        "a step that ranks nothing",
+        BAD,
+        &["recipe.steps[1].count", "at least 1"],
+        |c| c.manifest(|m| m["recipe"]["steps"][1]["count"] = 0.into()),
+    ),
+    (
+        "a weight below 0",
+        BAD,
+        &["recipe.steps[1].weight", "0 to 1", "-0.5"],
+        |c| c.manifest(|m| m["recipe"]["steps"][1]["weight"] = json!(-0.5)),
+    ),
+    (
+        "a weight of what does not rank",
+        BAD,
+        &["recipe.steps[0].weight", "does not rank"],
+        |c| c.manifest(|m| m["recipe"]["steps"][0]["weight"] = json!(0.5)),
+    ),
+    (
+        "valued as NaN",
+        BAD,
+        &[
+            "graph `q`",
+            "output `query`",
+            "finite numbers",
+            "NaN in column 0",
+        ],
+        |c| {
+            c.file("q.weights", |bytes| {
+                let numbers = bytes.chunks_exact_mut(4);
+                numbers.for_each(|number| number.copy_from_slice(&f32::NAN.to_le_bytes()));
+            });
+        },
+    ),
+];
+
 /// One more initialiser for the graph, with this external data.
 fn weights(fields: &[(&str, &str)]) -> Vec<u8> {
     let block = |tag: u8, content: &[u8]| [&[tag, content.len() as u8][..], content].concat();
@@ -1058,6 +1266,7 @@ fn the_undamaged_bundle_is_sound() {
     for (bundle, parts) in [
         ("models/tiny", ["items", "catalog"]),
         ("models/tiny-oracle", ["oracle", "mlp2.oracle"]),
+        ("models/tiny-values", ["items", "separate.value"]),
     ] {
         let copy = Copy::of(bundle);
         parts.iter().for_each(|part| copy.tensors(part, |_| {}));
@@ -1074,7 +1283,9 @@ fn every_defect_is_named() {
     let mut wrong = Vec::new();
     let cases = CASES.iter().map(|case| (case, "models/tiny"));
     let of_oracles = ORACLE_CASES.iter().map(|case| (case, "models/tiny-oracle"));
-    for ((name, code, words, damage), bundle) in cases.chain(of_oracles) {
+    let of_values = VALUE_CASES.iter().map(|case| (case, "models/tiny-values"));
+    let cases = cases.chain(of_oracles).chain(of_values);
+    for ((name, code, words, damage), bundle) in cases {
         let copy = Copy::of(bundle);
         damage(&copy);
         match first_error(copy.folder.path()) {
@@ -1095,7 +1306,7 @@ fn every_defect_is_named() {
         wrong.is_empty(),
         "{} of {}:\n{}",
         wrong.len(),
-        CASES.len() + ORACLE_CASES.len(),
+        CASES.len() + ORACLE_CASES.len() + VALUE_CASES.len(),
         wrong.join("\n")
     );
 }

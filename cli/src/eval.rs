@@ -19,6 +19,7 @@ use crate::interactions::{Event, Interactions};
 use crate::oracle::Dreaming;
 use crate::recommend::Way;
 use crate::table::{self, Side};
+use crate::value;
 use crate::{output, wait};
 
 /// Measure how well a bundle predicts what people chose next
@@ -49,6 +50,9 @@ pub struct Arguments {
     /// The encoder to use, instead of the recipe's
     #[arg(long, value_name = "NAME")]
     encoder: Option<String>,
+    /// The Q-network to use, instead of the recipe's
+    #[arg(long, value_name = "NAME")]
+    q_network: Option<String>,
     /// The lengths of ranking to measure
     #[arg(long, value_name = "K,K,…", value_delimiter = ',', default_value = "5,10,20", value_parser = clap::value_parser!(u32).range(1..))]
     k: Vec<u32>,
@@ -74,7 +78,8 @@ Examples:
   oneiro eval models/demo events.csv
   oneiro eval models/demo events.csv --held-out 0.2 --ranks ranks.csv
   oneiro eval models/demo events.csv --by popularity --k 10 --json
-  oneiro eval models/demo events.csv --by oracle --guidance 2 --seed 7";
+  oneiro eval models/demo events.csv --by oracle --guidance 2 --seed 7
+  oneiro eval models/demo events.csv --by q --seen allow";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Again {
@@ -115,6 +120,9 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let file = file.transpose()?;
     let way = way(arguments, &bundle);
     check(way)?;
+    if arguments.q_network.is_some() && way != Way::Q {
+        return Err(Failure::Usage("--q-network goes with --by q"));
+    }
     let by = way.into();
     let mut options = EngineOptions::default();
     options.graph.replicas = replicas(by, threads);
@@ -138,6 +146,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         by: evaluation.by_name(),
         encoder: evaluation.encoder_name(),
         oracle: evaluation.oracle.clone(),
+        q_network: evaluation.q_network.clone(),
         seen: evaluation.seen_name(),
         held_out: interactions.held_out,
         n: ranks.len(),
@@ -215,6 +224,8 @@ struct Evaluation<'a> {
     options: CallOptions,
     /// The oracle in use.
     oracle: Option<String>,
+    /// The Q-network in use.
+    q_network: Option<String>,
     /// The lines of the rows, rising.
     lines: Vec<u64>,
 }
@@ -236,7 +247,9 @@ impl<'a> Evaluation<'a> {
         options.cancel = cancel;
         options.encoder.clone_from(&arguments.encoder);
         options.oracle = arguments.dreaming.sampling();
+        options.q_network.name.clone_from(&arguments.q_network);
         let oracle = arguments.dreaming.name(engine.bundle());
+        let q_network = value::name(arguments.q_network.as_ref(), engine.bundle());
         let events = interactions.users.iter().flatten();
         let rows = events.filter(|event| event.predicted);
         let mut lines: Vec<u64> = rows.map(|event| event.line).collect();
@@ -248,6 +261,7 @@ impl<'a> Evaluation<'a> {
             seen,
             options,
             oracle: oracle.filter(|_| by == By::Oracle),
+            q_network: q_network.filter(|_| by == By::QNetwork),
             lines,
         }
     }
@@ -340,6 +354,7 @@ impl<'a> Evaluation<'a> {
         match self.by {
             By::Popularity => "popularity",
             By::Oracle => "oracle",
+            By::QNetwork => "q",
             _ => "encoder",
         }
     }
@@ -372,6 +387,7 @@ struct Report {
     by: &'static str,
     encoder: Option<String>,
     oracle: Option<String>,
+    q_network: Option<String>,
     seen: &'static str,
     held_out: Option<f64>,
     n: usize,
@@ -423,8 +439,9 @@ impl Figure {
 
 impl Report {
     fn print(&self) -> Result<(), Failure> {
-        let named = self.encoder.as_deref().or(self.oracle.as_deref());
-        let method = named.unwrap_or(self.by);
+        let networks = [&self.encoder, &self.oracle, &self.q_network];
+        let named = networks.into_iter().flatten().next();
+        let method = named.map_or(self.by, String::as_str);
         let seen = match self.seen {
             "exclude" => "seen items excluded",
             _ => "seen items allowed",

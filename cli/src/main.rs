@@ -19,6 +19,7 @@ mod recommend;
 mod score;
 mod similar;
 mod table;
+mod value;
 mod verify;
 mod wait;
 

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use oneiro::{
-    Bundle, By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, RetrieveEntry, Seen,
+    Arrangement, Bundle, By, CallOptions, Cancel, Catalog, Engine, Judge, Origin, QNetworkOptions,
+    Ranking, RetrieveEntry, Seen,
 };
 
 use crate::arrangement::Arranging;
@@ -15,6 +16,7 @@ use crate::index::{self, Approximate};
 use crate::lookup::Lookup;
 use crate::oracle::Dreaming;
 use crate::ranking::{self, Report};
+use crate::value::{self, Valuing};
 use crate::{output, wait};
 
 /// Recommend the next items for a history
@@ -68,6 +70,8 @@ pub struct Arguments {
     arranging: Arranging,
     #[command(flatten)]
     dreaming: Dreaming,
+    #[command(flatten)]
+    valuing: Valuing,
 }
 
 const EXAMPLES: &str = "\
@@ -76,7 +80,8 @@ Examples:
   oneiro recommend models/demo --seen \"The Matrix\" -k 5 --tag genres=Comedy --between year=1990..1999
   oneiro recommend models/demo --seen Inception --diversity 0.7 --cap genres=4 --pin \"Blade Runner@2\"
   oneiro recommend models/demo --by popularity --json
-  oneiro recommend models/demo --seen Inception --by oracle --guidance 2 --seed 7";
+  oneiro recommend models/demo --seen Inception --by oracle --guidance 2 --seed 7
+  oneiro recommend models/demo --seen Inception --by encoder --rank q --weight 0.3";
 
 /// A way to retrieve.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -87,6 +92,8 @@ pub enum Way {
     Popularity,
     /// What is nearest to an ideal item that a diffusion model dreams up for the history
     Oracle,
+    /// What is worth most in the long run, by a Q-network
+    Q,
 }
 
 impl From<Way> for By {
@@ -95,6 +102,7 @@ impl From<Way> for By {
             Way::Encoder => Self::Encoder,
             Way::Popularity => Self::Popularity,
             Way::Oracle => Self::Oracle,
+            Way::Q => Self::QNetwork,
         }
     }
 }
@@ -102,10 +110,11 @@ impl From<Way> for By {
 impl Way {
     /// The first one of a bundle's recipe.
     pub fn of_recipe(bundle: &Bundle) -> Option<Self> {
-        Some(match bundle.manifest().recipe.steps.first()?.retrieve {
+        Some(match bundle.manifest().recipe.steps.first()?.retrieve? {
             RetrieveEntry::Encoder => Self::Encoder,
             RetrieveEntry::Popularity => Self::Popularity,
             RetrieveEntry::Oracle => Self::Oracle,
+            RetrieveEntry::QNetwork => Self::Q,
         })
     }
 
@@ -117,7 +126,9 @@ impl Way {
         dreaming: &Dreaming,
     ) -> Result<(), Failure> {
         let misplaced = match self {
-            Self::Encoder if dreaming.is_wanted() => "the options of an oracle go with --by oracle",
+            Self::Encoder | Self::Q if dreaming.is_wanted() => {
+                "the options of an oracle go with --by oracle"
+            }
             Self::Popularity if encoder.is_some() => "--encoder does not go with --by popularity",
             Self::Popularity if approximate => "--approximate does not go with --by popularity",
             Self::Popularity if dreaming.is_wanted() => {
@@ -126,6 +137,7 @@ impl Way {
             Self::Oracle if encoder.is_some() => {
                 "--encoder does not go with --by oracle, which has its own"
             }
+            Self::Q if encoder.is_some() => "--encoder does not go with --by q, which has its own",
             _ => return Ok(()),
         };
         Err(Failure::Usage(misplaced))
@@ -134,6 +146,9 @@ impl Way {
 
 /// How much of a long history the heading shows.
 const SHOWN: usize = 8;
+
+/// How many items are retrieved at least to be ranked once more.
+const CANDIDATES: usize = 200;
 
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let check = |way: Way| {
@@ -163,15 +178,30 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.threads = arguments.threads.into();
     options.encoder.clone_from(&arguments.encoder);
     options.oracle = arguments.dreaming.sampling();
+    options.q_network = arguments.valuing.options();
     let way = arguments.by.or_else(|| Way::of_recipe(engine.bundle()));
     if arguments.dreaming.is_wanted() && way != Some(Way::Oracle) {
         way.map_or(Ok(()), check)?;
     }
+    let mut steps = engine.manifest().recipe.steps.iter();
+    let values = arguments.valuing.rank.is_some()
+        || arguments.by == Some(Way::Q)
+        || arguments.by.is_none() && steps.any(|step| step.q_network.is_some());
+    if options.q_network != QNetworkOptions::default() && !values {
+        let misplaced =
+            "--q-network and --weight go with --rank q, --by q or a recipe with a Q-network";
+        return Err(Failure::Usage(misplaced));
+    }
     let oracle = arguments.dreaming.name(engine.bundle());
-    let space = match (way, &oracle) {
-        (Some(Way::Oracle), Some(name)) => {
+    let q_network = value::name(options.q_network.name.as_ref(), engine.bundle());
+    let space = match (way, &oracle, &q_network) {
+        (Some(Way::Oracle), Some(name), _) => {
             let entry = engine.manifest().oracles.get(name);
             entry.map(|entry| entry.output.as_str())
+        }
+        (Some(Way::Q), _, Some(name)) => {
+            let entry = engine.manifest().q_networks.get(name);
+            entry.and_then(|entry| entry.output.as_deref())
         }
         _ => index::scored_space(engine.bundle(), arguments.encoder.as_deref()),
     };
@@ -183,9 +213,18 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         .apply(&mut lookup, &mut user, &mut options)?;
     let skipped = lookup.report();
     let count = arguments.count as usize;
-    let ranking = wait::on("Recommending", || match arguments.by {
-        Some(way) => user.retrieve_with(way.into(), count, &filter, &options),
-        None => user.recommend_with(count, &filter, &options),
+    let ranking = wait::on("Recommending", || {
+        match (arguments.by, arguments.valuing.rank) {
+            (None, None) => user.recommend_with(count, &filter, &options),
+            (Some(way), None) => user.retrieve_with(way.into(), count, &filter, &options),
+            (_, Some(value::Judge::Q)) => {
+                let by = way.unwrap_or(Way::Encoder).into();
+                let mut plainly = options.clone();
+                plainly.arrangement = Arrangement::default();
+                let broad = user.retrieve_with(by, count.max(CANDIDATES), &filter, &plainly)?;
+                user.rank_with(Judge::QNetwork, &broad, count, &filter, &options)
+            }
+        }
     })?;
 
     if arguments.json {
@@ -195,6 +234,8 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
             output::note(format_args!("After: {}", heading(catalog, &history)?));
         }
         if arguments.by.is_none()
+            && arguments.valuing.rank.is_none()
+            && ranking.stopped_after().is_none()
             && let Some(origin) = other_way(&engine, &ranking)
         {
             let reason = if history.is_empty() {
@@ -225,14 +266,16 @@ pub fn heading(catalog: &Catalog, history: &[u32]) -> oneiro::Result<String> {
     Ok(names.join(", "))
 }
 
-/// Where a ranking comes from, if that is not the recipe's first way.
+/// Where a ranking comes from, if that is not what the recipe ends with.
 fn other_way(engine: &Engine, ranking: &Ranking) -> Option<Origin> {
-    let first = match Way::of_recipe(engine.bundle())? {
+    let usual = match Way::of_recipe(engine.bundle())? {
+        _ if engine.manifest().recipe.steps.len() > 1 => Origin::QNetwork,
         Way::Encoder => Origin::Encoder,
         Way::Popularity => Origin::Popularity,
         Way::Oracle => Origin::Oracle,
+        Way::Q => Origin::QNetwork,
     };
     let chosen = |origin: &&Origin| **origin != Origin::Pinned;
     let origin = ranking.origins().iter().find(chosen).copied();
-    origin.filter(|&origin| origin != first)
+    origin.filter(|&origin| origin != usual)
 }

@@ -35,6 +35,9 @@ pub struct Arguments {
     /// The encoder to use, instead of the recipe's
     #[arg(long, value_name = "NAME")]
     encoder: Option<String>,
+    /// The Q-network to use, instead of the recipe's
+    #[arg(long, value_name = "NAME")]
+    q_network: Option<String>,
     /// Pass over ids and titles that are not in the catalog, and report them
     #[arg(long)]
     skip_unknown: bool,
@@ -77,10 +80,12 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let mut options = CallOptions::default();
     options.cancel = cancel;
     options.encoder.clone_from(&arguments.encoder);
+    options.q_network.name.clone_from(&arguments.q_network);
     options.deadline = arguments.deadline_ms.map(Duration::from_millis);
     let judge = match arguments.by {
         Way::Encoder => Judge::Encoder,
         Way::Popularity => Judge::Popularity,
+        Way::Q => Judge::QNetwork,
         Way::Oracle => return Err(Failure::Usage("--by oracle retrieves and does not judge")),
     };
     let mut user = engine.recommender();

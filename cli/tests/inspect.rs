@@ -145,3 +145,20 @@ fn onnx_runtime_is_not_needed() {
             .is_some_and(|error| error.contains("ONNX Runtime"))
     );
 }
+
+#[test]
+fn q_networks_are_told() {
+    let text = oneiro(&["inspect", &bundle("tiny-values")]).stdout;
+    for words in [
+        "mcrl -> graph direct -> all items",
+        "mcrl -> graph q -> value",
+        "separate -> separate.value",
+        "weight 0.25",
+        "retrieve 40 by encoder mcrl, then rank 40 by q_network mcrl of weight 0.5",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let report = oneiro(&["inspect", &bundle("tiny-values"), "--json"]).json();
+    assert_eq!(report["q_networks"]["separate"]["output"], "separate.value");
+    assert_eq!(report["recipe"]["steps"][1]["rank"], "q_network");
+}

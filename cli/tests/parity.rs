@@ -24,6 +24,19 @@ fn demo_ranks_as_pytorch_does() {
     check("demo");
 }
 
+#[test]
+fn tiny_values_ranks_as_pytorch_does() {
+    check("tiny-values");
+}
+
+/// The options that choose a network of a golden file.
+fn way(network: &str) -> [&str; 4] {
+    match network.strip_prefix("q.") {
+        Some(network) => ["--by", "q", "--q-network", network],
+        None => ["--by", "encoder", "--encoder", network],
+    }
+}
+
 fn check(name: &str) {
     let golden = Golden::read(name);
     let folder = bundle(name);
@@ -34,14 +47,8 @@ fn check(name: &str) {
     for (turn, (encoder, expected)) in golden.answers.iter().enumerate() {
         let rows = golden.histories.iter().zip(expected);
         for (history, expected) in rows.skip(turn).step_by(turns) {
-            let mut arguments = vec![
-                "recommend",
-                &folder,
-                "--by",
-                "encoder",
-                "--encoder",
-                encoder,
-            ];
+            let mut arguments = vec!["recommend", &folder];
+            arguments.extend(way(encoder));
             arguments.extend(["-k", "20", "--json"]);
             arguments.extend(history.iter().flat_map(|item| ["--seen", id(item)]));
             let report = oneiro(&arguments).json();
@@ -60,7 +67,7 @@ fn check(name: &str) {
 fn eval_gives_every_target_the_rank_that_pytorch_gives_it() {
     let working = tempfile::tempdir().unwrap();
     let path = |name: &str| working.path().join(name).to_str().unwrap().to_owned();
-    for name in ["tiny", "demo"] {
+    for name in ["tiny", "demo", "tiny-values"] {
         let golden = Golden::read(name);
         let folder = bundle(name);
         let bundle = Bundle::open(&folder).unwrap();
@@ -81,8 +88,7 @@ fn eval_gives_every_target_the_rank_that_pytorch_gives_it() {
         for (encoder, expected) in &golden.answers {
             let files = [path("events.csv"), path("ranks.csv")];
             let arguments = ["eval", &folder, &files[0], "--ranks", &files[1]];
-            let rest = ["--by", "encoder", "--encoder", encoder, "--json"];
-            let report = oneiro(&[&arguments[..], &rest].concat()).json();
+            let report = oneiro(&[&arguments[..], &way(encoder), &["--json"]].concat()).json();
             // A user without a past is not asked about.
             assert_eq!(report["n"], golden.histories.len() - 1);
             let found = fs::read_to_string(&files[1]).unwrap();

@@ -281,3 +281,40 @@ fn what_does_not_go_with_a_way_is_refused() {
     }
     assert!(recommend(&["--by", "oracle"]).error(3).contains("oracle"));
 }
+
+#[test]
+fn a_q_network_retrieves_and_ranks() {
+    let tiny = bundle("tiny-values");
+    let films = |arguments: &[&str]| {
+        let seen = ["recommend", &tiny, "--seen", "film-29", "--json", "-k", "5"];
+        let report = oneiro(&[&seen[..], arguments].concat()).json();
+        assert_eq!(report["items"][0]["from"], "q_network");
+        report["items"].clone()
+    };
+    // The recipe ranks what the encoder finds.
+    let plain = films(&[]);
+    let by_hand = ["--by", "encoder", "--rank", "q", "--weight", "0.5"];
+    assert_eq!(plain, films(&by_hand));
+    assert_eq!(plain, films(&["--rank", "q", "--q-network", "mcrl"]));
+    assert_ne!(plain, films(&["--weight", "1"]));
+    assert_ne!(plain, films(&["--by", "q"]));
+    assert_ne!(
+        films(&["--by", "q", "--q-network", "separate"]),
+        films(&["--by", "q"])
+    );
+    let scores = oneiro(&["score", &tiny, "film-3", "--by", "q", "--json"]).json();
+    assert!(scores["items"][0]["score"].is_number());
+
+    for (arguments, words) in [
+        (&["--weight", "0.5"][..], "go with --rank q"),
+        (
+            &["--by", "q", "--encoder", "sasrec"],
+            "--encoder does not go",
+        ),
+    ] {
+        let answer = recommend(arguments);
+        let error = answer.error(2);
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(recommend(&["--by", "q"]).error(3).contains("Q-network"));
+}

@@ -98,6 +98,12 @@ impl<'a> Plan<'a> {
         &self.admission
     }
 
+    /// Which items come beside what is fetched, if they have a score: the boosted and the pinned.
+    pub(crate) fn aside(&self) -> Vec<u32> {
+        let pinned = self.pins.iter().map(|pin| pin.item);
+        self.boosts.keys().copied().chain(pinned).collect()
+    }
+
     /// The list, from what was fetched in `stages`. More is fetched if caps ask for it.
     pub(crate) fn list(
         &self,

@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 use manifest::MAX_MANIFEST_BYTES;
 pub use manifest::{
     AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, IndexEntry, Length,
-    Manifest, Metric, OracleEntry, PartEntry, Prepack, Provenance, RecallEntry, RecipeEntry,
-    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
+    Manifest, Metric, OracleEntry, PartEntry, Prepack, Provenance, QNetworkEntry, RankEntry,
+    RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
@@ -142,7 +142,7 @@ impl Bundle {
             .recipe
             .steps
             .iter()
-            .any(|step| step.retrieve == RetrieveEntry::Popularity)
+            .any(|step| step.retrieve == Some(RetrieveEntry::Popularity))
             || manifest.recipe.cold == RetrieveEntry::Popularity
         {
             catalog.counts()?;

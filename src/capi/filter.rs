@@ -14,6 +14,7 @@ use crate::bundle::Seen;
 use crate::call::CallOptions;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::retrieve::QNetworkOptions;
 
 /// Only items with at least one of the condition's tags; none at all if it has no tags.
 pub const ONEIRO_WITH_ANY_TAG: i32 = 1;
@@ -212,10 +213,21 @@ pub struct oneiro_call_options {
     pub sampler: i32,
     /// What noise is made from; 0 by default. The same seed gives the same noise on every machine and to every user.
     pub seed: u64,
+    /// The Q-network's name in the manifest; NULL, for the recipe's, by default. For ways, judges and recipes that use one.
+    pub q_network: *const c_char,
+    /// For oneiro_recommender_rank by ONEIRO_JUDGE_Q_NETWORK: the scores that candidates come with, one each, such as
+    /// oneiro_ranking_scores; NULL, to rank by Q alone, by default.
+    pub candidate_scores: *const f32,
+    /// What Q counts against the scores that candidates come with, 0 to 1: each is standardised over the candidates. -1,
+    /// for the recipe's choice or the network's, by default.
+    pub weight: f32,
+    /// Must be 0; for a field to come.
+    pub reserved: i32,
 }
 
 growing!(oneiro_call_options {
-    cancel, encoder, threads, probes, arrangement, deadline_ms, oracle, steps, draws, guidance, sampler, seed
+    cancel, encoder, threads, probes, arrangement, deadline_ms, oracle, steps, draws, guidance, sampler, seed,
+    q_network, candidate_scores, weight, reserved
 } by default Self {
     size: size_of::<Self>(),
     cancel: null(),
@@ -230,6 +242,10 @@ growing!(oneiro_call_options {
     guidance: -1.0,
     sampler: ONEIRO_SAMPLER_AUTO,
     seed: 0,
+    q_network: null(),
+    candidate_scores: null(),
+    weight: -1.0,
+    reserved: 0,
 });
 
 /// Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing.
@@ -256,7 +272,41 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
         probes: (given.probes > 0).then_some(given.probes),
         // SAFETY: the caller's promise.
         oracle: unsafe { oracle_options_of(&given) }?,
+        // SAFETY: the caller's promise.
+        q_network: unsafe { q_network_options_of(&given) }?,
     })
+}
+
+/// # Safety
+/// The header's promise.
+unsafe fn q_network_options_of(given: &oneiro_call_options) -> Result<QNetworkOptions> {
+    // SAFETY: the caller's promise.
+    let name = unsafe { optional_text(given.q_network, "q_network") }?;
+    if given.reserved != 0 {
+        return Err(unknown("reserved", given.reserved));
+    }
+    let bundled = given.weight == -1.0;
+    Ok(QNetworkOptions {
+        name: name.map(Into::into),
+        weight: (!bundled).then_some(given.weight),
+    })
+}
+
+/// The scores of so many candidates, if they come with any.
+///
+/// # Safety
+/// The header's promise.
+pub(super) unsafe fn candidate_scores_of<'a>(
+    options: *const oneiro_call_options,
+    count: usize,
+) -> Result<Option<&'a [f32]>> {
+    // SAFETY: the caller's promise.
+    let scores = unsafe { read(options, "options") }?.candidate_scores;
+    if scores.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { array(scores, count, "candidate_scores") }.map(Some)
 }
 
 fn deadline_of(ms: i64) -> Result<Option<Duration>> {

@@ -3,7 +3,7 @@
 use super::boundary::on_mut;
 use super::checks::{OutArray, array, unknown};
 use super::error::{oneiro_error, oneiro_status};
-use super::filter::{call_options_of, oneiro_call_options, oneiro_filter};
+use super::filter::{call_options_of, candidate_scores_of, oneiro_call_options, oneiro_filter};
 use super::ranking::oneiro_ranking;
 use super::recommender::oneiro_recommender;
 use super::retrieve::put_ranking;
@@ -14,11 +14,15 @@ use crate::recommender::{Judge, Recommender};
 pub const ONEIRO_JUDGE_POPULARITY: i32 = 1;
 /// Candidates are judged by their rows against the state of a sequence encoder.
 pub const ONEIRO_JUDGE_ENCODER: i32 = 2;
+/// Candidates are judged by their Q by a Q-network, what each is worth in the long run; blended with the options'
+/// `candidate_scores`, if there are any.
+pub const ONEIRO_JUDGE_Q_NETWORK: i32 = 3;
 
 fn judge_of(judge: i32) -> Result<Judge> {
     match judge {
         ONEIRO_JUDGE_POPULARITY => Ok(Judge::Popularity),
         ONEIRO_JUDGE_ENCODER => Ok(Judge::Encoder),
+        ONEIRO_JUDGE_Q_NETWORK => Ok(Judge::QNetwork),
         other => Err(unknown("judge", other)),
     }
 }
@@ -30,8 +34,8 @@ fn judge_of(judge: i32) -> Result<Judge> {
 /// filter:  borrowed for the call; NULL takes the bundle's default for seen items.
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; free with oneiro_ranking_free.
-/// Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge` and for a candidate
-///          that comes twice.
+/// Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge`, for a candidate that
+///          comes twice and for a `weight` below 1 without `candidate_scores`.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_recommender_rank(
@@ -49,8 +53,15 @@ pub unsafe extern "C" fn oneiro_recommender_rank(
         // SAFETY: the header's promise.
         unsafe {
             let candidates = array(candidates, candidate_count, "candidates")?;
+            let scores = candidate_scores_of(options, candidate_count)?;
             put_ranking(filter, options, out, |filter, options| {
-                user.rank_with(judge_of(judge)?, candidates, count, filter, options)
+                let judge = judge_of(judge)?;
+                match scores {
+                    None => user.rank_with(judge, candidates, count, filter, options),
+                    Some(scores) => {
+                        user.rank_with(judge, &(candidates, scores), count, filter, options)
+                    }
+                }
             })
         }
     };
@@ -64,7 +75,7 @@ pub unsafe extern "C" fn oneiro_recommender_rank(
 /// items:   borrowed for the call; `count` numbers.
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; written on success: `count` scores.
-/// Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such encoder),
+/// Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such network),
 ///          ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]

@@ -19,6 +19,8 @@ pub const ONEIRO_ORIGIN_PINNED: i32 = 4;
 /// Put there by its row's score against the ideal item of an oracle; of several, by 1 / its place when each
 /// in turn names its best.
 pub const ONEIRO_ORIGIN_ORACLE: i32 = 5;
+/// Put there by its Q by a Q-network, or by that blended with the score it came with.
+pub const ONEIRO_ORIGIN_Q_NETWORK: i32 = 6;
 
 /// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
 /// with each other. Yours; free with oneiro_ranking_free.
@@ -62,6 +64,7 @@ fn origin_of(origin: Origin) -> i32 {
         Origin::Similar => ONEIRO_ORIGIN_SIMILAR,
         Origin::Pinned => ONEIRO_ORIGIN_PINNED,
         Origin::Oracle => ONEIRO_ORIGIN_ORACLE,
+        Origin::QNetwork => ONEIRO_ORIGIN_Q_NETWORK,
     }
 }
 

@@ -21,12 +21,15 @@ pub const ONEIRO_BY_POPULARITY: i32 = 1;
 pub const ONEIRO_BY_ENCODER: i32 = 2;
 /// The rows nearest to an ideal item that a diffusion model dreams up, guided by the state of an encoder.
 pub const ONEIRO_BY_ORACLE: i32 = 3;
+/// The items that a Q-network values highest: what each is worth in the long run.
+pub const ONEIRO_BY_Q_NETWORK: i32 = 4;
 
 fn way(by: i32) -> Result<By> {
     match by {
         ONEIRO_BY_POPULARITY => Ok(By::Popularity),
         ONEIRO_BY_ENCODER => Ok(By::Encoder),
         ONEIRO_BY_ORACLE => Ok(By::Oracle),
+        ONEIRO_BY_Q_NETWORK => Ok(By::QNetwork),
         other => Err(unknown("by", other)),
     }
 }

@@ -32,10 +32,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use admission::{Admission, Test};
 pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
 pub(crate) use likeness::Likeness;
-pub(crate) use rank::rank_by_count;
+pub(crate) use rank::rank_by_number;
 #[cfg(feature = "capi")]
 pub use space::Space;
-pub(crate) use topk::{Scored, most};
+pub(crate) use topk::{Scored, best, best_by_number};
 
 use crate::bundle::{Array, AttributeKind, CatalogEntry, Tensors};
 use crate::error::{Error, Result};

@@ -60,24 +60,26 @@ impl Space {
     }
 }
 
-/// The rank of `item` by its count, as in [`Space::rank_of`]; nothing for an item that was never counted.
-pub(crate) fn rank_by_count(
-    counts: &[u32],
+/// The rank of `item` by a number that each item of the catalog has, as in [`Space::rank_of`]; nothing for an item whose
+/// number does not rank.
+pub(crate) fn rank_by_number<T: Copy + PartialOrd>(
+    numbers: &[T],
+    ranks: impl Fn(T) -> bool,
     item: u32,
     admission: &Admission,
     cancel: &Cancel,
 ) -> Result<Option<u32>> {
-    let Some(&count) = counts.get(item as usize).filter(|&&count| count > 0) else {
+    let Some(&own) = numbers.get(item as usize).filter(|own| ranks(**own)) else {
         return Ok(None);
     };
-    let mut others = Others::new(item, count, admission);
+    let mut others = Others::new(item, own, admission);
     let mut start = 0;
-    for stretch in counts.chunks(STRETCH) {
+    for stretch in numbers.chunks(STRETCH) {
         cancel.check()?;
         for (other, &found) in (start..).zip(stretch) {
             others.meet(other, found);
         }
-        // Items are numbered in u32: there are no more counts than that.
+        // Items are numbered in u32: there are no more numbers than that.
         start += stretch.len() as u32;
     }
     Ok(Some(others.rank()))
@@ -184,7 +186,7 @@ mod tests {
                 .iter()
                 .map(|&count| (count > 0).then_some(count as i32))
                 .collect();
-            let rank = rank_by_count(counts, item, &admission, &Cancel::new()).unwrap();
+            let rank = rank_by_number(counts, |count| count > 0, item, &admission, &Cancel::new()).unwrap();
             prop_assert_eq!(rank, naively(&scores));
         }
     }
@@ -198,7 +200,7 @@ mod tests {
         let all = Admission::default();
         let rank = space.rank_of(&[1.0, 1.0], 0, &all, &cancel);
         assert!(matches!(rank, Err(Error::Cancelled)));
-        let rank = rank_by_count(&[1], 0, &all, &cancel);
+        let rank = rank_by_number(&[1], |_| true, 0, &all, &cancel);
         assert!(matches!(rank, Err(Error::Cancelled)));
     }
 }

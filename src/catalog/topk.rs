@@ -13,6 +13,9 @@ use super::admission::Admission;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 
+/// Scores between two looks at `cancel`.
+const STRETCH: usize = 1 << 16;
+
 /// An item and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scored {
@@ -128,37 +131,53 @@ impl TopK {
     }
 }
 
-/// The `count` items of the largest counts, best first. An item that never occurs does not rank.
-pub(crate) fn most(
-    counts: &[u32],
+/// The `count` best admitted items of some that come once each, best first.
+pub(crate) fn best(
+    scored: impl ExactSizeIterator<Item = Scored>,
     count: usize,
     admission: &Admission,
     cancel: &Cancel,
 ) -> Result<Vec<Scored>> {
-    let mut best = TopK::new(count, counts.len())?;
-    let mut show = |item: u32, occurrences: u32| {
-        #[allow(clippy::cast_precision_loss, reason = "scores are f32")]
-        let scored = Scored {
-            item,
-            score: occurrences as f32,
-        };
-        if occurrences > 0 && best.takes(scored) && admission.admits(item) {
-            best.push(scored);
-        }
-    };
-    if let Some(allowed) = admission.allowed() {
-        for &item in allowed {
-            show(item, counts.get(item as usize).copied().unwrap_or_default());
-        }
-    } else {
-        for (start, block) in (0..).step_by(1 << 16).zip(counts.chunks(1 << 16)) {
+    let mut best = TopK::new(count, scored.len())?;
+    for (turn, scored) in scored.enumerate() {
+        if turn % STRETCH == 0 {
             cancel.check()?;
-            for (item, &occurrences) in (start..).zip(block) {
-                show(item, occurrences);
-            }
+        }
+        if best.takes(scored) && admission.admits(scored.item) {
+            best.push(scored);
         }
     }
     Ok(best.into_ranking())
+}
+
+/// The `count` best admitted items of a catalog with a number for each, best first. `score` makes a score of a number.
+pub(crate) fn best_by_number<T: Copy>(
+    numbers: &[T],
+    score: impl Fn(T) -> f32,
+    count: usize,
+    admission: &Admission,
+    cancel: &Cancel,
+) -> Result<Vec<Scored>> {
+    let scored = |item, number| Scored {
+        item,
+        score: score(number),
+    };
+    let Some(allowed) = admission.allowed() else {
+        let all = numbers.iter().enumerate();
+        // Items are numbered in u32: there are no more numbers than that.
+        let all = all.map(|(item, &number)| scored(item as u32, number));
+        return best(all, count, admission, cancel);
+    };
+    let some = allowed
+        .iter()
+        .map(|&item| match numbers.get(item as usize) {
+            Some(&number) => scored(item, number),
+            None => Scored {
+                item,
+                score: f32::NAN,
+            },
+        });
+    best(some, count, admission, cancel)
 }
 
 #[cfg(test)]
@@ -234,9 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn items_that_never_occur_are_not_popular() {
-        let counts = [0, 7, 3, 7];
-        let ranking = most(&counts, 10, &Admission::default(), &Cancel::new()).unwrap();
+    fn numbers_are_ranked_like_scores() {
+        let (admission, cancel) = (Admission::default(), Cancel::new());
+        let numbers = [f32::NAN, 7.0, 3.0, 7.0];
+        let ranking = best_by_number(&numbers, |x| x, 10, &admission, &cancel).unwrap();
         let ranking: Vec<_> = ranking
             .iter()
             .map(|scored| (scored.item, scored.score))

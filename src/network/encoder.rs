@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::vectors;
 use crate::bundle::{Bundle, EmptyRow, EncoderEntry, Length};
 use crate::cancel::Cancel;
 use crate::catalog::Space;
@@ -161,30 +162,6 @@ impl Encoder {
             ),
             ("length", Input::I64(&lengths, &[batch])),
         ];
-        self.graph
-            .run(&inputs, "state", cancel, |shape, states| match shape {
-                [found, width] if *found == batch && usize::try_from(*width) == Ok(e) => states
-                    .chunks_exact(e)
-                    .map(|state| self.finite(state))
-                    .collect(),
-                _ => {
-                    let expected = format!("shape [{batch}, {e}]");
-                    Err(self.wrong_state(expected, format!("{shape:?}")))
-                }
-            })
-    }
-
-    fn finite(&self, state: &[f32]) -> Result<Arc<[f32]>> {
-        match state.iter().position(|number| !number.is_finite()) {
-            None => Ok(state.into()),
-            Some(column) => {
-                let found = format!("{} in column {column}", state[column]);
-                Err(self.wrong_state("finite numbers".into(), found))
-            }
-        }
-    }
-
-    fn wrong_state(&self, expected: String, found: String) -> Error {
-        Error::graph(self.graph.name(), "output `state`", expected, found)
+        vectors(&self.graph, &inputs, ("state", [windows.len(), e]), cancel)
     }
 }

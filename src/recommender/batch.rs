@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{By, Recommender, check_count};
+use super::blend::Draft;
+use super::{By, Chain, Recommender, check_count};
 use crate::arrangement::Plan;
 use crate::call::CallOptions;
 use crate::engine::Engine;
@@ -21,8 +22,8 @@ impl Engine {
     ///
     /// States that users already have are used, new ones are kept. Those that are computed together may differ from
     /// those computed alone by the rounding of sums in another order, at most 1e-5 of the largest number of the state, and
-    /// so may what an oracle dreams by its graph; for equal states and dreams the rankings are equal to the last bit. The time of a stage is that of all users who took its
-    /// way.
+    /// so may what an oracle dreams, or a Q-network values, by its graph; for equal states, dreams and values the rankings
+    /// are equal to the last bit. The time of a stage is that of all users who took its way.
     ///
     /// ```
     /// # let engine = oneiro::Engine::open("models/tiny")?;
@@ -48,22 +49,23 @@ impl Engine {
         let options = options.started();
         check_count(count)?;
         let mut users = self.batch(users)?;
-        let recipes = users
+        let are_cold = users
             .iter()
-            .map(|user| user.recipe(&options))
+            .map(|user| user.is_cold(&options))
             .collect::<Result<Vec<_>>>()?;
         let mut rankings = vec![Ranking::default(); users.len()];
-        for by in [By::Popularity, By::Encoder, By::Oracle] {
+        for cold in [true, false] {
             let (places, mut chosen): (Vec<usize>, Vec<&mut Recommender>) = users
                 .iter_mut()
                 .enumerate()
-                .filter(|(place, _)| recipes[*place].0 == by)
+                .filter(|(place, _)| are_cold[*place] == cold)
                 .map(|(place, user)| (place, &mut **user))
                 .unzip();
-            let Some(depth) = places.first().map(|&place| recipes[place].1) else {
+            if chosen.is_empty() {
                 continue;
-            };
-            let lists = self.lists(&mut chosen, by, count, depth, filter, &options)?;
+            }
+            let chain = self.recipe(cold)?;
+            let lists = self.lists(&mut chosen, chain, count, filter, &options)?;
             for (place, list) in places.into_iter().zip(lists) {
                 rankings[place] = list;
             }
@@ -87,7 +89,7 @@ impl Engine {
     ) -> Result<Vec<Ranking>> {
         let options = options.started();
         let mut users = self.batch(users)?;
-        self.lists(&mut users, by, count, count, filter, &options)
+        self.lists(&mut users, Chain::by(by, count), count, filter, &options)
     }
 
     /// The users of a batch: some, all of this engine.
@@ -108,29 +110,50 @@ impl Engine {
         }
     }
 
-    /// The `count` best items of each of some users of this engine, of which at least `depth` are fetched.
+    /// The `count` best items of each of some users of this engine by a chain.
     pub(super) fn lists(
         &self,
         users: &mut [&mut Recommender],
-        by: By,
+        chain: Chain,
         count: usize,
-        depth: usize,
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Vec<Ranking>> {
         let plans = users
             .iter()
-            .map(|user| user.plan(self, count, depth, filter, options))
+            .map(|user| user.plan(self, count, chain.depth, filter, options))
             .collect::<Result<Vec<_>>>()?;
-        let (scorings, stages) = self.scorings(users, by, options)?;
-        let search = options.search();
-        let count = plans.iter().map(Plan::fetch).max().unwrap_or_default();
+        let (scorings, stages) = self.scorings(users, chain.by, options)?;
+        let fetch = match chain.ranks {
+            [] => plans.iter().map(Plan::fetch).max().unwrap_or_default(),
+            // What is ranked is what the recipe retrieves, whatever the lists will be arranged of.
+            _ => count.max(chain.depth),
+        };
         let admissions = plans.iter().map(Plan::admission);
-        let found = Scoring::best_of_all(&scorings, count, admissions, search)?;
-        let lists = plans.iter().zip(&scorings).zip(found);
-        let lists = lists.map(|((plan, scoring), (fetched, scanned))| {
-            let stages = stages.iter().cloned().chain([scanned]);
-            plan.list(fetched, stages.collect(), scoring, search)
+        let found = Scoring::best_of_all(&scorings, fetch, admissions, options.search())?;
+        let drafts = scorings.into_iter().zip(found);
+        let drafts = drafts.map(|(scoring, (fetched, scanned))| Draft {
+            scoring,
+            fetched,
+            stages: stages.iter().cloned().chain([scanned]).collect(),
+        });
+        let mut drafts: Vec<Draft> = drafts.collect();
+        let mut stopped = false;
+        for step in chain.ranks {
+            let most = count.max(step.count as usize);
+            let name = step.q_network.as_deref();
+            match self.blended(users, &plans, &drafts, (name, step.weight), most, options) {
+                Ok(ranked) => drafts = ranked,
+                Err(Error::DeadlineExceeded) => {
+                    stopped = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let lists = plans.iter().zip(drafts).map(|(plan, draft)| {
+            let list = draft.list(plan, options.search())?;
+            Ok(if stopped { list.stopped() } else { list })
         });
         lists.collect()
     }
@@ -158,6 +181,7 @@ impl Engine {
                 let scorings = users.iter().map(scoring).collect::<Result<_>>()?;
                 Ok((scorings, vec![encoded]))
             }
+            By::QNetwork => self.values(users, None, options),
             By::Oracle => {
                 let (points, stages) = self.dream(users, options)?;
                 let (_, oracle) = self.oracle(options.oracle.name.as_deref())?;
@@ -165,6 +189,26 @@ impl Engine {
                 Ok((points.into_iter().map(scoring).collect(), stages))
             }
         }
+    }
+
+    /// Q for each of some users, by the network that the options name, or this one, and what was done for it.
+    pub(super) fn values(
+        &self,
+        users: &mut [&mut Recommender],
+        name: Option<&str>,
+        options: &CallOptions,
+    ) -> Result<(Vec<Scoring<'_>>, Vec<Stage>)> {
+        let (name, network) = self.q_network(options.q_network.name.as_deref().or(name))?;
+        let (encoder_name, encoder) = self.encoder(Some(network.encoder()))?;
+        let encoded = encode(users, encoder_name, encoder, options)?;
+        let states = users.iter().map(|user| user.kept_state(encoder_name));
+        let states = states.collect::<Result<Vec<_>>>()?;
+        let started = Instant::now();
+        let outputs = network.run(&states, &options.cancel)?;
+        let valued = stage(format!("value {name}"), 0, started);
+        let scoring = |output| retrieve::by_q_network(network, output);
+        let scorings = outputs.into_iter().map(scoring).collect();
+        Ok((scorings, vec![encoded, valued]))
     }
 
     /// The ideal items of each of some users, one a draw, and what was done for them.

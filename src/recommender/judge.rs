@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::{By, Recommender};
+use super::blend::Draft;
+use super::{By, Chain, Recommender};
 use crate::call::CallOptions;
 use crate::catalog::Admission;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::ranking::Ranking;
+use crate::ranking::{Origin, Ranking};
+use crate::retrieve::Scoring;
 
 /// What judges candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +20,67 @@ pub enum Judge {
     Popularity = 1,
     /// Their rows against the state of a sequence encoder.
     Encoder = 2,
+    /// Their Q by a Q-network, blended with the scores that they come with, if they come with any.
+    QNetwork = 3,
+}
+
+/// Items to be ranked, and the scores that they come with, if any: a [`Ranking`], items of the caller's own, or these
+/// with scores beside them.
+pub trait Candidates {
+    /// The items.
+    fn items(&self) -> &[u32];
+    /// Their scores, one each, if they come with scores.
+    fn scores(&self) -> Option<&[f32]> {
+        None
+    }
+}
+
+impl Candidates for [u32] {
+    fn items(&self) -> &[u32] {
+        self
+    }
+}
+
+impl<const N: usize> Candidates for [u32; N] {
+    fn items(&self) -> &[u32] {
+        self
+    }
+}
+
+impl Candidates for Vec<u32> {
+    fn items(&self) -> &[u32] {
+        self
+    }
+}
+
+impl Candidates for (&[u32], &[f32]) {
+    fn items(&self) -> &[u32] {
+        self.0
+    }
+
+    fn scores(&self) -> Option<&[f32]> {
+        Some(self.1)
+    }
+}
+
+impl Candidates for Ranking {
+    fn items(&self) -> &[u32] {
+        self.items()
+    }
+
+    fn scores(&self) -> Option<&[f32]> {
+        Some(self.scores())
+    }
+}
+
+impl<T: Candidates + ?Sized> Candidates for &T {
+    fn items(&self) -> &[u32] {
+        (**self).items()
+    }
+
+    fn scores(&self) -> Option<&[f32]> {
+        (**self).scores()
+    }
 }
 
 impl Judge {
@@ -26,6 +89,7 @@ impl Judge {
         match self {
             Self::Popularity => By::Popularity,
             Self::Encoder => By::Encoder,
+            Self::QNetwork => By::QNetwork,
         }
     }
 }
@@ -38,7 +102,7 @@ impl Recommender {
     pub fn rank(
         &mut self,
         judge: Judge,
-        candidates: &(impl AsRef<[u32]> + ?Sized),
+        candidates: &(impl Candidates + ?Sized),
         count: usize,
         filter: &Filter,
     ) -> Result<Ranking> {
@@ -48,6 +112,10 @@ impl Recommender {
     /// The `count` best of some candidates, a ranking or items of the caller's own; fewer if the filter leaves fewer or
     /// some never rank. No other item comes, whatever the arrangement says. Seen items are candidates like any other
     /// only if the filter, or the bundle, lets them be.
+    ///
+    /// [`Judge::QNetwork`] blends Q with the scores that candidates come with, by the weight of the options or else of
+    /// the network; without scores it ranks by Q alone. The others do not look at them. Of a chain by hand, arrange the
+    /// last step only: boosts and dislikes are already in the scores of a ranking that was arranged.
     ///
     /// ```
     /// # let engine = oneiro::Engine::open("models/tiny")?;
@@ -63,25 +131,67 @@ impl Recommender {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownItem`], [`Error::InvalidArgument`] if a candidate comes twice; as
-    /// [`retrieve_with`](Self::retrieve_with).
+    /// [`Error::UnknownItem`], [`Error::InvalidArgument`] if a candidate comes twice, there are not as many scores as
+    /// items, or the options have a weight and the candidates no scores; as [`retrieve_with`](Self::retrieve_with).
     pub fn rank_with(
         &mut self,
         judge: Judge,
-        candidates: &(impl AsRef<[u32]> + ?Sized),
+        candidates: &(impl Candidates + ?Sized),
         count: usize,
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Ranking> {
-        let candidates = candidates.as_ref();
-        let mut sorted = candidates.to_vec();
+        let (items, scores) = (candidates.items(), candidates.scores());
+        if let Some(scores) = scores.filter(|scores| scores.len() != items.len()) {
+            let reason = format!("{} scores for {} items", scores.len(), items.len());
+            return Err(Error::argument("candidates", reason));
+        }
+        let mut sorted = items.to_vec();
         sorted.sort_unstable();
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             let reason = format!("item {} comes twice", pair[0]);
             return Err(Error::argument("candidates", reason));
         }
-        let filter = filter.clone().allow(sorted);
-        self.retrieve_with(judge.way(), count, &filter, options)
+        let (filter, options) = (filter.clone().allow(sorted), options.started());
+        match (judge, scores, options.q_network.weight) {
+            (Judge::QNetwork, Some(scores), _) => {
+                let scores = items.iter().copied().zip(scores.iter().copied());
+                let scoring = Scoring::some(Origin::QNetwork, scores);
+                self.rank_scored(scoring, items.len(), count, &filter, &options)
+            }
+            (Judge::QNetwork, None, Some(weight)) if weight < 1.0 => {
+                let reason = format!("is {weight}, and the candidates come without scores");
+                Err(Error::argument("weight", reason))
+            }
+            _ => self.list(Chain::by(judge.way(), count), count, &filter, &options),
+        }
+    }
+
+    /// The `count` best of so many candidates by Q and their scores.
+    fn rank_scored(
+        &mut self,
+        scoring: Scoring,
+        len: usize,
+        count: usize,
+        filter: &Filter,
+        options: &CallOptions,
+    ) -> Result<Ranking> {
+        let engine = self.engine.clone();
+        let plan = self.plan(&engine, count, count, filter, options)?;
+        let (fetched, _) = scoring.best(len, plan.admission(), options.search())?;
+        let draft = Draft {
+            scoring,
+            fetched,
+            stages: Vec::new(),
+        };
+        let plans = [plan];
+        let mut ranked =
+            engine.blended(&mut [self], &plans, &[draft], (None, None), len, options)?;
+        let [plan] = &plans;
+        let ranked = ranked.pop().ok_or_else(|| Error::Internal {
+            reason: "a draft that was not ranked".into(),
+        })?;
+        ranked.list(plan, options.search())
     }
 
     /// The judge's own scores of some items, in their order: NaN for one that never ranks. Neither filters nor the

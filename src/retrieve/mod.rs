@@ -6,6 +6,7 @@ mod encoder;
 mod noise;
 mod oracle;
 mod popularity;
+mod qnetwork;
 mod schedule;
 mod scoring;
 mod similar;
@@ -17,6 +18,8 @@ pub(crate) use encoder::by_encoder;
 pub(crate) use oracle::{Oracle, by_oracle};
 pub use oracle::{OracleOptions, Sampler};
 pub(crate) use popularity::by_popularity;
+pub use qnetwork::QNetworkOptions;
+pub(crate) use qnetwork::by_q_network;
 pub(crate) use scoring::{Scoring, Search};
 pub(crate) use similar::{similar, similar_to};
 

@@ -2,17 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::stage;
 use super::turns;
 use crate::cancel::Cancel;
-use crate::catalog::{Admission, Scored, Space, most, rank_by_count};
+use crate::catalog::{Admission, Scored, Space, best, best_by_number, rank_by_number};
 use crate::error::{Error, Result};
 use crate::ranking::{Origin, Stage};
 
-/// What gives items their scores: their counts, or their rows' against points.
+/// What gives items their scores: their counts, their rows' against points, or a network or a blend by itself.
 #[derive(Debug)]
 pub(crate) struct Scoring<'a> {
     origin: Origin,
@@ -33,6 +34,10 @@ pub(crate) struct Search<'a> {
 enum Table<'a> {
     /// An item that was never counted does not rank.
     Counts(&'a [u32]),
+    /// A score for every item of the catalog, `[N]`.
+    Values(Arc<[f32]>),
+    /// A score for some; no other item ranks.
+    Some(BTreeMap<u32, f32>),
     /// `points`: at least one, `[width]` each, finite. Of several, each [in turn](super::turns) names its best items.
     Rows {
         space: &'a Space,
@@ -43,6 +48,17 @@ enum Table<'a> {
 impl<'a> Scoring<'a> {
     pub(super) fn counts(origin: Origin, counts: &'a [u32]) -> Self {
         let table = Table::Counts(counts);
+        Self { origin, table }
+    }
+
+    pub(super) fn values(origin: Origin, values: Arc<[f32]>) -> Self {
+        let table = Table::Values(values);
+        Self { origin, table }
+    }
+
+    /// Scores of some items; no other item ranks.
+    pub(crate) fn some(origin: Origin, scores: impl IntoIterator<Item = (u32, f32)>) -> Self {
+        let table = Table::Some(scores.into_iter().collect());
         Self { origin, table }
     }
 
@@ -71,8 +87,16 @@ impl<'a> Scoring<'a> {
         let started = Instant::now();
         let (scored, what) = match (&self.table, probes) {
             (Table::Counts(counts), _) => {
-                let scored = most(counts, count, admission, cancel)?;
+                let scored = best_by_number(counts, score_of, count, admission, cancel)?;
                 (scored, "scan counts".into())
+            }
+            (Table::Values(values), _) => {
+                let scored = best_by_number(values, |value| value, count, admission, cancel)?;
+                (scored, "scan values".into())
+            }
+            (Table::Some(scores), _) => {
+                let each = scores.iter().map(|(&item, &score)| Scored { item, score });
+                (best(each, count, admission, cancel)?, "sort".into())
             }
             (Table::Rows { space, points }, None) => {
                 let scored = match points.as_slice() {
@@ -147,15 +171,15 @@ impl<'a> Scoring<'a> {
 
     fn space(&self) -> Option<&'a Space> {
         match self.table {
-            Table::Counts(_) => None,
             Table::Rows { space, .. } => Some(space),
+            _ => None,
         }
     }
 
     fn points(&self) -> &[Arc<[f32]>] {
         match &self.table {
-            Table::Counts(_) => &[],
             Table::Rows { points, .. } => points,
+            _ => &[],
         }
     }
 
@@ -167,7 +191,12 @@ impl<'a> Scoring<'a> {
         cancel: &Cancel,
     ) -> Result<Vec<f32>> {
         match &self.table {
-            Table::Counts(counts) => items.iter().map(|&item| score(counts, item)).collect(),
+            Table::Counts(counts) => numbers(counts, items, score_of),
+            Table::Values(values) => numbers(values, items, |value| value),
+            Table::Some(scores) => {
+                let score = |item| scores.get(item).copied().unwrap_or(f32::NAN);
+                Ok(items.iter().map(score).collect())
+            }
             Table::Rows { space, points } => match points.as_slice() {
                 [point] => space.score(point, items),
                 points => {
@@ -189,7 +218,15 @@ impl<'a> Scoring<'a> {
         cancel: &Cancel,
     ) -> Result<Option<u32>> {
         match &self.table {
-            Table::Counts(counts) => rank_by_count(counts, item, admission, cancel),
+            Table::Counts(counts) => {
+                rank_by_number(counts, |count| count > 0, item, admission, cancel)
+            }
+            Table::Values(values) => {
+                rank_by_number(values, |value| !value.is_nan(), item, admission, cancel)
+            }
+            Table::Some(_) => Err(Error::Internal {
+                reason: "a rank among all items was asked of scores of some".into(),
+            }),
             Table::Rows { space, points } => match points.as_slice() {
                 [point] => space.rank_of(point, item, admission, cancel),
                 points => turns::place_of(space, points, item, admission, cancel),
@@ -198,14 +235,23 @@ impl<'a> Scoring<'a> {
     }
 }
 
+/// NaN for an item that was never counted.
 #[allow(clippy::cast_precision_loss, reason = "scores are f32")]
-fn score(counts: &[u32], item: u32) -> Result<f32> {
-    match counts.get(item as usize) {
-        Some(0) => Ok(f32::NAN),
-        Some(&count) => Ok(count as f32),
+fn score_of(count: u32) -> f32 {
+    match count {
+        0 => f32::NAN,
+        count => count as f32,
+    }
+}
+
+/// The scores of some items, of whose whole catalog each has a number.
+fn numbers<T: Copy>(numbers: &[T], items: &[u32], score: impl Fn(T) -> f32) -> Result<Vec<f32>> {
+    let score = |&item: &u32| match numbers.get(item as usize) {
+        Some(&number) => Ok(score(number)),
         None => {
-            let len = u32::try_from(counts.len()).unwrap_or(u32::MAX);
+            let len = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
             Err(Error::UnknownItem { item, len })
         }
-    }
+    };
+    items.iter().map(score).collect()
 }

@@ -33,10 +33,11 @@ HOLDS(prepack, ONEIRO_PREPACK_BUNDLE == 0 && ONEIRO_PREPACK_AUTO == 1 && ONEIRO_
 HOLDS(attributes, ONEIRO_ATTRIBUTE_TAGS == 1 && ONEIRO_ATTRIBUTE_INTEGER == 2);
 HOLDS(conditions, ONEIRO_WITH_ANY_TAG == 1 && ONEIRO_WITHOUT_TAGS == 2 && ONEIRO_BETWEEN == 3);
 HOLDS(seen, ONEIRO_SEEN_BUNDLE == 0 && ONEIRO_SEEN_EXCLUDE == 1 && ONEIRO_SEEN_ALLOW == 2);
-HOLDS(ways, ONEIRO_BY_POPULARITY == 1 && ONEIRO_BY_ENCODER == 2 && ONEIRO_BY_ORACLE == 3);
-HOLDS(judges, ONEIRO_JUDGE_POPULARITY == 1 && ONEIRO_JUDGE_ENCODER == 2);
+HOLDS(ways, ONEIRO_BY_POPULARITY == 1 && ONEIRO_BY_ENCODER == 2 && ONEIRO_BY_ORACLE == 3 &&
+                ONEIRO_BY_Q_NETWORK == 4);
+HOLDS(judges, ONEIRO_JUDGE_POPULARITY == 1 && ONEIRO_JUDGE_ENCODER == 2 && ONEIRO_JUDGE_Q_NETWORK == 3);
 HOLDS(origins, ONEIRO_ORIGIN_POPULARITY == 1 && ONEIRO_ORIGIN_ENCODER == 2 && ONEIRO_ORIGIN_SIMILAR == 3 &&
-                   ONEIRO_ORIGIN_PINNED == 4 && ONEIRO_ORIGIN_ORACLE == 5);
+                   ONEIRO_ORIGIN_PINNED == 4 && ONEIRO_ORIGIN_ORACLE == 5 && ONEIRO_ORIGIN_Q_NETWORK == 6);
 HOLDS(samplers, ONEIRO_SAMPLER_AUTO == 0 && ONEIRO_SAMPLER_COLLAPSED == 1 && ONEIRO_SAMPLER_CHAIN == 2 &&
                     ONEIRO_SAMPLER_GRAPH == 3 && ONEIRO_SAMPLER_MEAN == 4);
 HOLDS(no_value, ONEIRO_NO_VALUE == INT64_MIN);
@@ -47,7 +48,7 @@ ENDS_WITH(oneiro_condition, reserved);
 ENDS_WITH(oneiro_filter, condition_count);
 ENDS_WITH(oneiro_cap, most);
 ENDS_WITH(oneiro_arrangement, dislike_weight);
-ENDS_WITH(oneiro_call_options, seed);
+ENDS_WITH(oneiro_call_options, reserved);
 ENDS_WITH(oneiro_event, reserved);
 
 #if SIZE_MAX == UINT64_MAX
@@ -99,6 +100,10 @@ AT(oneiro_call_options, draws, 72);
 AT(oneiro_call_options, guidance, 80);
 AT(oneiro_call_options, sampler, 84);
 AT(oneiro_call_options, seed, 88);
+AT(oneiro_call_options, q_network, 96);
+AT(oneiro_call_options, candidate_scores, 104);
+AT(oneiro_call_options, weight, 112);
+AT(oneiro_call_options, reserved, 116);
 AT(oneiro_cap, size, 0);
 AT(oneiro_cap, attribute, 8);
 AT(oneiro_cap, tag, 16);
@@ -158,7 +163,8 @@ int main(void) {
   CHECK(call.size == sizeof call && call.cancel == NULL && call.encoder == NULL && call.threads == 1);
   CHECK(call.probes == 0 && call.arrangement == NULL && call.deadline_ms == ONEIRO_NO_VALUE);
   CHECK(call.oracle == NULL && call.steps == 0 && call.draws == 1 && call.guidance == -1 && call.seed == 0);
-  CHECK(call.sampler == ONEIRO_SAMPLER_AUTO);
+  CHECK(call.sampler == ONEIRO_SAMPLER_AUTO && call.q_network == NULL && call.candidate_scores == NULL);
+  CHECK(call.weight == -1 && call.reserved == 0);
 
   oneiro_cap cap;
   oneiro_cap_init(&cap, sizeof cap);

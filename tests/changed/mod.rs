@@ -1,6 +1,7 @@
-//! A copy of the tiny bundle with a changed manifest.
+//! A copy of a bundle with a changed manifest.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -8,16 +9,26 @@ use tempfile::TempDir;
 
 /// Copies `models/tiny` to a folder of its own and edits its manifest.
 pub fn tiny(edit: impl FnOnce(&mut Value)) -> TempDir {
+    copy("models/tiny", edit)
+}
+
+/// Copies a bundle to a folder of its own and edits its manifest.
+pub fn copy(bundle: &str, edit: impl FnOnce(&mut Value)) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir("models/tiny").unwrap() {
+    for entry in fs::read_dir(bundle).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
-    let manifest = folder.path().join("manifest.json");
+    change(folder.path(), edit);
+    folder
+}
+
+/// Edits the manifest of the bundle in a folder.
+pub fn change(folder: &Path, edit: impl FnOnce(&mut Value)) {
+    let manifest = folder.join("manifest.json");
     let mut json = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     edit(&mut json);
     fs::write(manifest, serde_json::to_vec(&json).unwrap()).unwrap();
-    folder
 }
 
 /// The tiny bundle with an encoder that ends at once for a history of one item and never for a longer one: an ONNX

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oneiro::{
-    AttributeKind, Bundle, Catalog, EmptyRow, IndexEntry, Length, Memory, Metric, Prepack, Result,
-    RetrieveEntry, RowType, Seen,
+    AttributeKind, Bundle, Catalog, EmptyRow, IndexEntry, Length, Memory, Metric, Prepack,
+    RankEntry, Result, RetrieveEntry, RowType, Seen,
 };
 use serde::Serialize;
 
@@ -23,6 +23,7 @@ pub struct Report {
     pub graphs: BTreeMap<String, Graph>,
     pub encoders: BTreeMap<String, Encoder>,
     pub oracles: BTreeMap<String, Oracle>,
+    pub q_networks: BTreeMap<String, QNetwork>,
     pub similar: Option<String>,
     pub seen: &'static str,
     pub recipe: Recipe,
@@ -117,6 +118,14 @@ pub struct Oracle {
 }
 
 #[derive(Serialize)]
+pub struct QNetwork {
+    pub encoder: String,
+    pub graph: Option<String>,
+    pub output: Option<String>,
+    pub weight: f32,
+}
+
+#[derive(Serialize)]
 pub struct Recipe {
     pub steps: Vec<Step>,
     pub cold: &'static str,
@@ -124,11 +133,18 @@ pub struct Recipe {
 
 #[derive(Serialize)]
 pub struct Step {
-    pub retrieve: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrieve: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<&'static str>,
     pub encoder: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oracle: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub q_network: Option<String>,
     pub count: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f32>,
 }
 
 #[derive(Serialize)]
@@ -173,6 +189,7 @@ impl Report {
             graphs: graphs(bundle),
             encoders: encoders(bundle),
             oracles: oracles(bundle)?,
+            q_networks: q_networks(bundle),
             similar: manifest.similar.clone(),
             seen: match manifest.seen {
                 Seen::Exclude => "exclude",
@@ -370,18 +387,35 @@ fn oracles(bundle: &Bundle) -> Result<BTreeMap<String, Oracle>> {
     bundle.manifest().oracles.iter().map(oracle).collect()
 }
 
+fn q_networks(bundle: &Bundle) -> BTreeMap<String, QNetwork> {
+    let network = |(name, entry): (&String, &oneiro::QNetworkEntry)| {
+        let network = QNetwork {
+            encoder: entry.encoder.clone(),
+            graph: entry.graph.clone(),
+            output: entry.output.clone(),
+            weight: entry.weight,
+        };
+        (name.clone(), network)
+    };
+    bundle.manifest().q_networks.iter().map(network).collect()
+}
+
 fn recipe(bundle: &Bundle) -> Recipe {
     let way = |way: RetrieveEntry| match way {
         RetrieveEntry::Popularity => "popularity",
         RetrieveEntry::Encoder => "encoder",
         RetrieveEntry::Oracle => "oracle",
+        RetrieveEntry::QNetwork => "q_network",
     };
     let recipe = &bundle.manifest().recipe;
     let steps = recipe.steps.iter().map(|step| Step {
-        retrieve: way(step.retrieve),
+        retrieve: step.retrieve.map(way),
+        rank: step.rank.map(|RankEntry::QNetwork| "q_network"),
         encoder: step.encoder.clone(),
         oracle: step.oracle.clone(),
+        q_network: step.q_network.clone(),
         count: step.count,
+        weight: step.weight,
     });
     Recipe {
         steps: steps.collect(),

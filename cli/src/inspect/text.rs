@@ -37,6 +37,7 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     section(out, "Graphs", TEXTS, &graphs(report))?;
     section(out, "Encoders", TEXTS, &encoders(report))?;
     section(out, "Oracles", TEXTS, &oracles(report))?;
+    section(out, "Q-networks", TEXTS, &q_networks(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
     section(out, "Provenance", TEXTS, &provenance(report))?;
     match &report.engine {
@@ -229,14 +230,32 @@ fn oracles(report: &Report) -> Vec<Row> {
     report.oracles.iter().map(oracle).collect()
 }
 
+fn q_networks(report: &Report) -> Vec<Row> {
+    let network = |(name, network): (&String, &super::report::QNetwork)| {
+        let output = network.output.as_deref().unwrap_or("all items");
+        let flow = match &network.graph {
+            Some(graph) => format!("{} -> graph {graph} -> {output}", network.encoder),
+            None => format!("{} -> {output}", network.encoder),
+        };
+        row([name, &flow, &format!("weight {}", network.weight)])
+    };
+    report.q_networks.iter().map(network).collect()
+}
+
 fn usage(report: &Report) -> Vec<Row> {
-    let named = |step: &super::report::Step| step.encoder.clone().or(step.oracle.clone());
-    let step = |step: &super::report::Step| match named(step) {
-        Some(name) => format!("{} by {} {name}", count(step.count), step.retrieve),
-        None => format!("{} by {}", count(step.count), step.retrieve),
+    let step = |step: &super::report::Step| {
+        let (verb, way) = match (step.retrieve, step.rank) {
+            (Some(way), _) => ("retrieve", way),
+            (None, way) => ("rank", way.unwrap_or_default()),
+        };
+        let network = [&step.encoder, &step.oracle, &step.q_network];
+        let network = network.into_iter().flatten().map(|name| format!(" {name}"));
+        let weight = step.weight.map(|weight| format!(" of weight {weight}"));
+        let details: String = network.chain(weight).collect();
+        format!("{verb} {} by {way}{details}", count(step.count))
     };
     let steps: Vec<String> = report.recipe.steps.iter().map(step).collect();
-    let recipe = format!("retrieve {}", steps.join(", then "));
+    let recipe = steps.join(", then ");
     let seen = if report.seen == "allow" {
         "may come again"
     } else {

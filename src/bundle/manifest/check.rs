@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{FORMAT, Manifest, Metric, OracleEntry, RetrieveEntry, RowType};
+use super::{
+    FORMAT, Manifest, Metric, OracleEntry, QNetworkEntry, RetrieveEntry, RowType, StepEntry,
+};
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
 
@@ -114,6 +116,9 @@ impl Manifest {
         for (name, oracle) in &self.oracles {
             self.check_oracle(&format!("oracles.{name}"), oracle)?;
         }
+        for (name, network) in &self.q_networks {
+            self.check_q_network(&format!("q_networks.{name}"), network)?;
+        }
         if let Some(similar) = &self.similar {
             self.check_space("similar", similar)?;
         }
@@ -180,24 +185,11 @@ impl Manifest {
             &self.encoders,
             &oracle.encoder,
         )?;
-        self.check_space(&format!("{at}.output"), &oracle.output)?;
+        let width = self.width_of_state(&oracle.encoder);
+        self.check_points(&format!("{at}.output"), &oracle.output, Some(width))?;
         self.check_part(&format!("{at}.part"), &oracle.part)?;
         if let Some(graph) = &oracle.graph {
             self.check_graph(&format!("{at}.graph"), graph)?;
-        }
-        let output = &self.spaces[&oracle.output];
-        if output.metric != Metric::Dot {
-            let found = format!("`{}`, whose metric is another", oracle.output);
-            let expected = "a space with the metric dot";
-            return Err(Error::manifest(format!("{at}.output"), expected, found));
-        }
-        let width = self.spaces[&self.encoders[&oracle.encoder].output].width;
-        if output.width != width {
-            return Err(Error::manifest(
-                format!("{at}.output"),
-                format!("a space of width {width}, that of the encoder's state"),
-                format!("`{}` of width {}", oracle.output, output.width),
-            ));
         }
         if !(oracle.guidance.is_finite() && oracle.guidance >= 0.0) {
             return Err(Error::manifest(
@@ -209,38 +201,119 @@ impl Manifest {
         Ok(())
     }
 
+    /// A Q-network values items by a space or by itself.
+    fn check_q_network(&self, at: &str, network: &QNetworkEntry) -> Result<()> {
+        let QNetworkEntry {
+            encoder,
+            output,
+            graph,
+            weight,
+        } = network;
+        known(&format!("{at}.encoder"), "encoder", &self.encoders, encoder)?;
+        if let Some(graph) = graph {
+            self.check_graph(&format!("{at}.graph"), graph)?;
+        }
+        match output {
+            Some(output) => {
+                let state = graph.is_none().then(|| self.width_of_state(encoder));
+                self.check_points(&format!("{at}.output"), output, state)?;
+            }
+            None if graph.is_some() => {}
+            None => return Err(Error::manifest(at, "an `output` or a `graph`", "neither")),
+        }
+        check_weight(&format!("{at}.weight"), *weight)
+    }
+
+    /// A space for points, which are states of this width if there is one: its metric is dot.
+    fn check_points(&self, at: &str, name: &str, state: Option<u32>) -> Result<()> {
+        self.check_space(at, name)?;
+        let space = &self.spaces[name];
+        if space.metric != Metric::Dot {
+            let found = format!("`{name}`, whose metric is another");
+            return Err(Error::manifest(at, "a space with the metric dot", found));
+        }
+        match state {
+            Some(width) if width != space.width => Err(Error::manifest(
+                at,
+                format!("a space of width {width}, that of the encoder's state"),
+                format!("`{name}` of width {}", space.width),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Of an encoder that is known.
+    fn width_of_state(&self, encoder: &str) -> u32 {
+        self.spaces[&self.encoders[encoder].output].width
+    }
+
+    /// The first step retrieves, the others rank.
     fn check_recipe(&self) -> Result<()> {
-        let [step] = self.recipe.steps.as_slice() else {
-            return Err(Error::manifest(
-                "recipe.steps",
-                "one step",
-                format!("{} steps", self.recipe.steps.len()),
-            ));
+        let steps = &self.recipe.steps;
+        let Some(first) = steps.first() else {
+            let expected = "a step that retrieves";
+            return Err(Error::manifest("recipe.steps", expected, "no steps"));
         };
+        for (index, step) in steps.iter().enumerate() {
+            let at = format!("recipe.steps[{index}]");
+            let expected = match index {
+                0 => "a step that retrieves",
+                _ => "a step that ranks",
+            };
+            let found = match (step.retrieve, step.rank) {
+                (Some(_), None) => "a step that retrieves",
+                (None, Some(_)) => "a step that ranks",
+                (Some(_), Some(_)) => "`retrieve` and `rank`",
+                (None, None) => "neither `retrieve` nor `rank`",
+            };
+            if found != expected {
+                return Err(Error::manifest(at, expected, found));
+            }
+            self.check_step(&at, step)?;
+        }
+        let cold = self.recipe.cold;
+        match cold {
+            RetrieveEntry::Popularity => Ok(()),
+            _ if first.retrieve == Some(cold) => Ok(()),
+            _ => Err(Error::manifest(
+                "recipe.cold",
+                "popularity, or the way of the first step",
+                "another way",
+            )),
+        }
+    }
+
+    /// A step names what it needs, and nothing else.
+    fn check_step(&self, at: &str, step: &StepEntry) -> Result<()> {
         if step.count == 0 {
-            return Err(Error::manifest("recipe.steps[0].count", "at least 1", "0"));
+            return Err(Error::manifest(format!("{at}.count"), "at least 1", "0"));
         }
         check_named(
-            "recipe.steps[0].encoder",
-            step.retrieve == RetrieveEntry::Encoder,
+            &format!("{at}.encoder"),
+            step.retrieve == Some(RetrieveEntry::Encoder),
             ("encoder", step.encoder.as_deref()),
             &self.encoders,
         )?;
         check_named(
-            "recipe.steps[0].oracle",
-            step.retrieve == RetrieveEntry::Oracle,
+            &format!("{at}.oracle"),
+            step.retrieve == Some(RetrieveEntry::Oracle),
             ("oracle", step.oracle.as_deref()),
             &self.oracles,
         )?;
-        let cold = self.recipe.cold;
-        match cold {
-            RetrieveEntry::Popularity => Ok(()),
-            _ if cold == step.retrieve => Ok(()),
-            _ => Err(Error::manifest(
-                "recipe.cold",
-                "popularity, or the way of the step",
-                "another way",
-            )),
+        check_named(
+            &format!("{at}.q_network"),
+            step.retrieve == Some(RetrieveEntry::QNetwork) || step.rank.is_some(),
+            ("q_network", step.q_network.as_deref()),
+            &self.q_networks,
+        )?;
+        let at = format!("{at}.weight");
+        match step.weight {
+            None => Ok(()),
+            Some(weight) if step.rank.is_some() => check_weight(&at, weight),
+            Some(weight) => {
+                let expected = "nothing: the step does not rank";
+                Err(Error::manifest(at, expected, weight.to_string()))
+            }
         }
     }
 }
@@ -254,6 +327,13 @@ fn known<T>(at: &str, kind: &str, entries: &BTreeMap<String, T>, name: &str) -> 
             format!("the name of {} {kind}", article(kind)),
             format!("`{name}`"),
         )),
+    }
+}
+
+fn check_weight(at: &str, weight: f32) -> Result<()> {
+    match (0.0..=1.0).contains(&weight) {
+        true => Ok(()),
+        false => Err(Error::manifest(at, "0 to 1", weight.to_string())),
     }
 }
 

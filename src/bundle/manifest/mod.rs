@@ -41,6 +41,8 @@ pub struct Manifest {
     pub encoders: BTreeMap<String, EncoderEntry>,
     #[serde(default)]
     pub oracles: BTreeMap<String, OracleEntry>,
+    #[serde(default)]
+    pub q_networks: BTreeMap<String, QNetworkEntry>,
     pub similar: Option<String>,
     pub seen: Seen,
     pub recipe: RecipeEntry,
@@ -191,6 +193,22 @@ pub struct OracleEntry {
     pub guidance: f32,
 }
 
+/// What a choice is worth in the long run: the state of an encoder in, a query of a space or the values of all items out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct QNetworkEntry {
+    pub encoder: String,
+    pub output: Option<String>,
+    pub graph: Option<String>,
+    #[serde(default = "half")]
+    pub weight: f32,
+}
+
+fn half() -> f32 {
+    0.5
+}
+
 /// How many rows an encoder is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -230,25 +248,37 @@ pub struct RecipeEntry {
     pub cold: RetrieveEntry,
 }
 
-/// One step of a recipe.
+/// One step of a recipe: the first retrieves, the others rank.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the fields are described in models/README.md")]
 pub struct StepEntry {
-    pub retrieve: RetrieveEntry,
+    pub retrieve: Option<RetrieveEntry>,
+    pub rank: Option<RankEntry>,
     pub encoder: Option<String>,
     pub oracle: Option<String>,
+    pub q_network: Option<String>,
     pub count: u32,
+    pub weight: Option<f32>,
 }
 
 /// A way of retrieving, as a recipe names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum RetrieveEntry {
     Popularity,
     Encoder,
     Oracle,
+    QNetwork,
+}
+
+/// A way of ranking, as a recipe names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum RankEntry {
+    QNetwork,
 }
 
 /// Where the bundle comes from and how well it did.

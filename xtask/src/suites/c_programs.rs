@@ -5,6 +5,9 @@ use crate::report::Report;
 use crate::tools;
 use crate::workspace::Workspace;
 
+/// The bundle of the example that needs an oracle and a Q-network.
+const CHAINED: &str = "models/tiny-oracle";
+
 /// How many films an example recommends.
 const RECOMMENDED: usize = 10;
 
@@ -30,7 +33,9 @@ pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
         let Some(program) = installed.compile(workspace, report, &source)? else {
             continue;
         };
-        let finished = report.run(installed.command(workspace, &program).arg(demo::BUNDLE))?;
+        let chains = source.file_stem().is_some_and(|name| name == "chain");
+        let bundle = if chains { CHAINED } else { demo::BUNDLE };
+        let finished = report.run(installed.command(workspace, &program).arg(bundle))?;
         let scored = finished
             .output
             .lines()

@@ -88,7 +88,9 @@ def write_tiny(folder: Path) -> None:
 
 
 def write_tiny_oracle(folder: Path) -> None:
-    """Two untrained oracles: `affine`, whose chain of 500 steps collapses, and `mlp2`, which has to go through its 2000."""
+    """Two untrained oracles: `affine`, whose chain of 500 steps collapses, and `mlp2`, which has to go through its 2000. A
+    Q-network, whose queries are the states of the first, for chains of the two.
+    """
     generator = np.random.default_rng(SEED)
     catalog, cold = invented(generator)
     shape = Shape(len(catalog), width=16, window=5)
@@ -99,6 +101,7 @@ def write_tiny_oracle(folder: Path) -> None:
     bundle.catalog(catalog)
     add(bundle, affine, cold, name="affine", neighbours="cosine")
     add(bundle, deep, cold, name="mlp2", prefix="mlp2.")
+    bundle.q_network("value", encoder="affine", output="items", weight=0.5)
     complete(bundle, about, {"affine": affine, "mlp2": deep})
 
 
