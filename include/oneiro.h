@@ -1133,8 +1133,8 @@ typedef struct oneiro_call_options {
   /** The encoder's name in the manifest; NULL, for the recipe's, by default. */
   const char *encoder;
   /**
-   * Threads that share the scan over the catalog; 1 by default, at least 1, at most 1024. The result does not depend
-   * on it.
+   * Threads that share the scan over the catalog, and the runs of the encoder for a batch as far as its graph has
+   * `replicas`; 1 by default, at least 1, at most 1024. The result does not depend on it.
    */
   size_t threads;
   /**
