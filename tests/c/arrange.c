@@ -198,7 +198,7 @@ static void items_of_ones_own(void) {
   FAILS(BAD, "out", RANK(ONEIRO_JUDGE_ENCODER, items, 3, 3, NULL));
   FAILS(BAD, "recommender", oneiro_recommender_rank(NULL, 1, items, 3, 3, NULL, NULL, &no_ranking, e));
   FAILS(ONEIRO_UNKNOWN_ITEM, "40", oneiro_recommender_score(user, 1, unknown, 2, NULL, &no_score, e));
-  FAILS(BAD, "judge", oneiro_recommender_score(user, 3, items, 1, NULL, &no_score, e));
+  FAILS(BAD, "judge", oneiro_recommender_score(user, 99, items, 1, NULL, &no_score, e));
   FAILS(BAD, "items", oneiro_recommender_score(user, 1, NULL, 1, NULL, &no_score, e));
   FAILS(BAD, "out", oneiro_recommender_score(user, 1, items, 1, NULL, NULL, e));
   FAILS(BAD, "recommender", oneiro_recommender_score(NULL, 1, items, 1, NULL, &no_score, e));
