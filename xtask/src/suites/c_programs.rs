@@ -54,18 +54,12 @@ pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// `Title (Year)  score`
+/// `Title  score`
 fn is_scored(line: &str) -> bool {
-    let Some((title, score)) = line.trim_end().rsplit_once("  ") else {
-        return false;
-    };
-    let Some((name, year)) = title.trim_end().rsplit_once(" (") else {
-        return false;
-    };
-    let is_year = year
-        .strip_suffix(')')
-        .is_some_and(|year| year.len() == 4 && year.parse::<u16>().is_ok());
-    !name.trim().is_empty() && is_year && score.parse::<f32>().is_ok_and(f32::is_finite)
+    let fields = line.trim_end().rsplit_once("  ");
+    fields.is_some_and(|(title, score)| {
+        !title.trim().is_empty() && score.parse::<f32>().is_ok_and(f32::is_finite)
+    })
 }
 
 #[cfg(test)]
@@ -73,12 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_film_has_a_title_a_year_and_a_score() {
+    fn a_film_has_a_title_and_a_score() {
         assert!(is_scored("The Prestige (2006)  4.2517"));
         assert!(is_scored(" 1  Se7en (1995)   -0.25"));
+        assert!(is_scored("Nightjar  0.6403"));
         assert!(!is_scored("For someone who saw Inception (2010):"));
         assert!(!is_scored("The Prestige (2006)  NaN"));
-        assert!(!is_scored("The Prestige  4.2517"));
+        assert!(!is_scored("  4.2517"));
         assert!(!is_scored(""));
     }
 }
