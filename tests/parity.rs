@@ -52,29 +52,7 @@ fn by_c(bundle: &str, encoder: &str, golden: &Golden) -> Vec<Answer> {
     use std::process::{Command, Stdio};
 
     let folder = tempfile::tempdir().unwrap();
-    let library = shared_library::shared_library();
-    let major = env!("ONEIRO_ABI_MAJOR");
-    for name in [
-        format!("liboneiro.so.{major}"),
-        format!("liboneiro.{major}.dylib"),
-    ] {
-        std::os::unix::fs::symlink(&library, folder.path().join(name)).unwrap();
-    }
-    let program = folder.path().join("parity");
-    let compiled = Command::new("cc")
-        .args(["-std=c99", "-Iinclude", "tests/c/parity.c"])
-        .arg(&library)
-        .arg(format!("-Wl,-rpath,{}", folder.path().display()))
-        .arg("-o")
-        .arg(&program)
-        .output()
-        .unwrap();
-    assert!(
-        compiled.status.success(),
-        "{}",
-        String::from_utf8_lossy(&compiled.stderr)
-    );
-
+    let program = shared_library::compile("tests/c/parity.c", folder.path());
     let histories = folder.path().join("histories");
     let words = |history: &Vec<u32>| {
         history

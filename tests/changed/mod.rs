@@ -31,97 +31,122 @@ pub fn change(folder: &Path, edit: impl FnOnce(&mut Value)) {
     fs::write(manifest, serde_json::to_vec(&json).unwrap()).unwrap();
 }
 
-/// The tiny bundle with an encoder that ends at once for a history of one item and never for a longer one: an ONNX
-/// `Loop` of `(length − 1) · 2⁵⁶` turns over one `Identity`.
+/// The tiny bundle with an encoder that ends at once for a history of one item and never for a longer one.
 #[allow(dead_code, reason = "not every test that changes a bundle needs it")]
 pub fn endless() -> TempDir {
-    looping("B")
+    endless_encoder("B")
 }
 
 /// The same, but its graph takes one window at a time.
 #[allow(dead_code, reason = "not every test that changes a bundle needs it")]
 pub fn one_at_a_time() -> TempDir {
-    looping("1")
+    endless_encoder("1")
 }
 
-fn looping(batch: &str) -> TempDir {
-    let text = |field, text: &str| block(field, text.as_bytes());
-    // A length, or a name for any.
-    let dim = |dim: &str| match dim.parse::<u8>() {
-        Ok(length) => block(1, &[0x08, length]),
-        Err(_) => block(1, &text(2, dim)),
-    };
-    let dims = |dims: &[&str]| {
-        let dims: Vec<u8> = dims.iter().flat_map(|name| dim(name)).collect();
-        block(2, &dims)
-    };
-    // TypeProto: a tensor of an element type (1 f32, 7 i64, 9 bool) and, perhaps, a shape.
-    let value = |field, name: &str, element: u8, shape: Option<&[&str]>| {
-        let tensor = [vec![0x08, element], shape.map(dims).unwrap_or_default()].concat();
-        block(
-            field,
-            &[text(1, name), block(2, &block(1, &tensor))].concat(),
-        )
-    };
-    let node = |inputs: &[&str], output: &str, operator: &str, attributes: Vec<u8>| {
-        let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
-        block(
-            1,
-            &[inputs, text(2, output), text(4, operator), attributes].concat(),
-        )
-    };
-    let body = [
-        node(&["go"], "go_on", "Identity", vec![]),
-        node(&["x"], "x_on", "Identity", vec![]),
-        text(2, "body"),
-        value(11, "turn", 7, Some(&[])),
-        value(11, "go", 9, Some(&[])),
-        value(11, "x", 1, None),
-        value(12, "go_on", 9, Some(&[])),
-        value(12, "x_on", 1, None),
-    ]
-    .concat();
-    let attribute = |name: &str, rest: Vec<u8>, kind: u8| {
-        block(5, &[text(1, name), rest, vec![0xa0, 0x01, kind]].concat())
-    };
-    let constant = |name: &str, element: u8, bytes: &[u8]| {
-        block(
-            5,
-            &[vec![0x10, element], text(8, name), block(9, bytes)].concat(),
-        )
-    };
+fn endless_encoder(batch: &str) -> TempDir {
     let axes = attribute("axes", vec![0x40, 1], 7);
     let keepdims = attribute("keepdims", vec![0x18, 0], 2);
     let graph = [
         node(&["rows"], "mean", "ReduceMean", [axes, keepdims].concat()),
-        node(&["length", "one"], "more", "Sub", vec![]),
-        node(&["more", "huge"], "turns", "Mul", vec![]),
-        node(
-            &["turns", "always", "mean"],
-            "state",
-            "Loop",
-            attribute("body", block(6, &body), 5),
-        ),
-        text(2, "endless"),
-        constant("one", 7, &1i64.to_le_bytes()),
-        constant("huge", 7, &(1i64 << 56).to_le_bytes()),
-        constant("always", 9, &[1]),
+        turning(["length", "limit"], 1, ("mean", "state")),
         value(11, "rows", 1, Some(&[batch, "L", "16"])),
         value(11, "length", 7, Some(&[batch])),
         value(12, "state", 1, Some(&[batch, "16"])),
-    ]
-    .concat();
-    let model = [vec![0x08, 9], block(7, &graph), block(8, &[0x10, 17])].concat();
-    let folder = tiny(|manifest| {
-        let digest: String = Sha256::digest(&model)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        manifest["parts"]["encoder"]["bytes"] = model.len().into();
-        manifest["parts"]["encoder"]["sha256"] = digest.into();
-    });
-    fs::write(folder.path().join("encoder.onnx"), model).unwrap();
+    ];
+    let folder = tiny(|_| {});
+    put(folder.path(), "encoder", &graph.concat());
     folder
+}
+
+/// The tiny bundle with oracles, whose recipe has a denoiser of 2000 steps that ends at once in each but for the steps
+/// below 1990, which never end. It can take one row at a time only, which is what one user without guidance gives it.
+#[allow(dead_code, reason = "not every test that changes a bundle needs it")]
+pub fn endless_denoiser() -> TempDir {
+    let graph = [
+        turning(["limit", "step"], 1990, ("x", "x0")),
+        value(11, "x", 1, Some(&["B", "16"])),
+        value(11, "condition", 1, Some(&["B", "16"])),
+        value(11, "step", 7, Some(&["B"])),
+        value(12, "x0", 1, Some(&["B", "16"])),
+    ];
+    let folder = copy("models/tiny-oracle", |manifest| {
+        manifest["oracles"]["mlp2"]["guidance"] = 0.into();
+        manifest["recipe"]["steps"][0]["oracle"] = "mlp2".into();
+    });
+    put(folder.path(), "mlp2.denoiser", &graph.concat());
+    folder
+}
+
+/// Makes an ONNX graph the part of a bundle.
+fn put(folder: &Path, part: &str, graph: &[u8]) {
+    let model = [vec![0x08, 9], block(7, graph), block(8, &[0x10, 17])].concat();
+    change(folder, |manifest| {
+        let digest = Sha256::digest(&model);
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        manifest["parts"][part]["bytes"] = model.len().into();
+        manifest["parts"][part]["sha256"] = digest.into();
+    });
+    fs::write(folder.join(format!("{part}.onnx")), model).unwrap();
+}
+
+/// Of a graph that ends at once or never: a `Loop` of `(from − less) · 2⁵⁶` turns over one `Identity`, where one of the two
+/// is the constant `limit`.
+fn turning([from, less]: [&str; 2], limit: i64, (before, after): (&str, &str)) -> Vec<u8> {
+    let body = [
+        node(&["go"], "go_on", "Identity", vec![]),
+        node(&["turned"], "turned_on", "Identity", vec![]),
+        text(2, "body"),
+        value(11, "turn", 7, Some(&[])),
+        value(11, "go", 9, Some(&[])),
+        value(11, "turned", 1, None),
+        value(12, "go_on", 9, Some(&[])),
+        value(12, "turned_on", 1, None),
+    ];
+    let body = attribute("body", block(6, &body.concat()), 5);
+    let constant = |name: &str, element: u8, bytes: &[u8]| {
+        let tensor = [vec![0x10, element], text(8, name), block(9, bytes)];
+        block(5, &tensor.concat())
+    };
+    [
+        node(&[from, less], "more", "Sub", vec![]),
+        node(&["more", "huge"], "turns", "Mul", vec![]),
+        node(&["turns", "always", before], after, "Loop", body),
+        text(2, "turning"),
+        constant("limit", 7, &limit.to_le_bytes()),
+        constant("huge", 7, &(1i64 << 56).to_le_bytes()),
+        constant("always", 9, &[1]),
+    ]
+    .concat()
+}
+
+fn node(inputs: &[&str], output: &str, operator: &str, attributes: Vec<u8>) -> Vec<u8> {
+    let inputs: Vec<u8> = inputs.iter().flat_map(|input| text(1, input)).collect();
+    let node = [inputs, text(2, output), text(4, operator), attributes];
+    block(1, &node.concat())
+}
+
+fn attribute(name: &str, content: Vec<u8>, kind: u8) -> Vec<u8> {
+    block(
+        5,
+        &[text(1, name), content, vec![0xa0, 0x01, kind]].concat(),
+    )
+}
+
+/// A ValueInfoProto: a tensor of an element type (1 f32, 7 i64, 9 bool) and, perhaps, a shape.
+fn value(field: u8, name: &str, element: u8, shape: Option<&[&str]>) -> Vec<u8> {
+    // A length, or a name for any.
+    let dim = |dim: &&str| match dim.parse::<u8>() {
+        Ok(length) => block(1, &[0x08, length]),
+        Err(_) => block(1, &text(2, dim)),
+    };
+    let dims = |dims: &[&str]| block(2, &dims.iter().flat_map(dim).collect::<Vec<u8>>());
+    let tensor = [vec![0x08, element], shape.map(dims).unwrap_or_default()].concat();
+    let kind = block(2, &block(1, &tensor));
+    block(field, &[text(1, name), kind].concat())
+}
+
+fn text(field: u8, text: &str) -> Vec<u8> {
+    block(field, text.as_bytes())
 }
 
 /// A protobuf field with a length.

@@ -1,5 +1,8 @@
 //! Samplers against plain chains in f64.
 
+use std::cell::Cell;
+use std::thread;
+
 use super::*;
 use crate::network::fixture::Model;
 
@@ -218,4 +221,37 @@ fn a_chain_can_be_cancelled() {
     ] {
         assert!(matches!(outcome, Err(Error::Cancelled)));
     }
+}
+
+/// Silence, in which another thread asks for a stop at one step.
+struct Interrupted<'a> {
+    cancel: &'a Cancel,
+    at: u32,
+    last: Cell<u32>,
+}
+
+impl Noise for Interrupted<'_> {
+    fn fill(&self, step: u32, _draw: u32, out: &mut [f32]) {
+        self.last.set(step);
+        if step == self.at {
+            thread::scope(|scope| drop(scope.spawn(|| self.cancel.request())));
+        }
+        out.fill(0.0);
+    }
+}
+
+#[test]
+fn no_step_follows_the_one_in_which_a_stop_was_asked_for() {
+    let model = Model::new(4, 10);
+    let (diffusion, cancel) = (tables(&model), Cancel::new());
+    let noise = Interrupted {
+        cancel: &cancel,
+        at: 6,
+        last: Cell::new(0),
+    };
+    let dream = dream(&diffusion, 2.0, &noise, &cancel);
+    let affine = diffusion.affine().unwrap();
+    let outcome = dream.by_matrices(affine, None, &states(&model, 1));
+    assert!(matches!(outcome, Err(Error::Cancelled)));
+    assert_eq!(noise.last.get(), 6);
 }
