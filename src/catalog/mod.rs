@@ -33,7 +33,6 @@ pub(crate) use admission::{Admission, Test};
 pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
 pub(crate) use likeness::Likeness;
 pub(crate) use rank::rank_by_number;
-#[cfg(feature = "capi")]
 pub use space::Space;
 pub(crate) use topk::{Scored, best, best_by_number};
 
