@@ -4,20 +4,20 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use oneiro::{By, CallOptions, Cancel, Engine, Error, Filter, Recommender};
+use oneiro::{By, CallOptions, Cancel, Engine, Error, Filter, Judge, Recommender};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::oracle::Dreaming;
 use crate::table::{self, Side};
-use crate::{output, wait};
+use crate::{output, value, wait};
 
 /// Measure how long a bundle's answers take on this machine
 ///
 /// Each verb is called again and again by one caller, for one made-up user after the other: open (the bundle and its
 /// graphs), state (a history in, the encoder's state out), recommend (a history in, the recipe's ranking out),
-/// retrieve (the same in one way), similar (the neighbours of an item) and batch (recommend for all users in one
-/// call). A tenth of the time warms up and is not counted. What the bundle does not have is left out.
+/// retrieve (the same in one way), rank (200 candidates by a Q-network), similar (the neighbours of an item) and batch
+/// (recommend for all users in one call). A tenth of the time warms up and is not counted. What the bundle does not have is left out.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -75,6 +75,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         Verb::Retrieve(By::Oracle),
         Verb::Retrieve(By::QNetwork),
         Verb::Retrieve(By::Popularity),
+        Verb::Rank,
         Verb::Similar,
         Verb::Batch,
     ] {
@@ -106,6 +107,7 @@ enum Verb {
     State,
     Recommend,
     Retrieve(By),
+    Rank,
     Similar,
     Batch,
 }
@@ -120,6 +122,7 @@ impl Verb {
             Self::Retrieve(By::Oracle) => "retrieve by oracle",
             Self::Retrieve(By::QNetwork) => "retrieve by Q",
             Self::Retrieve(_) => "retrieve by encoder",
+            Self::Rank => "rank by Q",
             Self::Similar => "similar",
             Self::Batch => "batch",
         }
@@ -192,6 +195,16 @@ impl<'a> Bench<'a> {
                     user.retrieve_with(by, count, &filter, options)
                 })
             }),
+            Verb::Rank => {
+                let most = u32::try_from(value::CANDIDATES).unwrap_or(u32::MAX);
+                let candidates: Vec<u32> = (0..engine.catalog().len().min(most)).collect();
+                self.repeat(|| {
+                    timed(|| {
+                        observe(&mut user, history())?;
+                        user.rank_with(Judge::QNetwork, &candidates, count, &filter, options)
+                    })
+                })
+            }
             Verb::Similar => {
                 let name = engine.manifest().similar.as_deref();
                 let space = name.map(|name| engine.bundle().space(name)).transpose()?;

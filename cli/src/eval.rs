@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Filter, Seen};
+use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Filter, Recommender, Seen};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ use crate::interactions::{Event, Interactions};
 use crate::oracle::Dreaming;
 use crate::recommend::Way;
 use crate::table::{self, Side};
-use crate::value;
+use crate::value::{self, Valuing};
 use crate::{output, wait};
 
 /// Measure how well a bundle predicts what people chose next
@@ -27,7 +27,7 @@ use crate::{output, wait};
 /// Every item is ranked, none is sampled. HR@K is the share of rows whose item is among the first K, NDCG@K the mean
 /// of 1 / log2(rank + 1) over those; each with its standard error. Ties count against the bundle, and so does an item
 /// that never ranks or that the catalog does not have. Seen items are left out of the ranking where the bundle says
-/// so, the item to be predicted never.
+/// so, the item to be predicted never. Of a chain, what is ranked last are the candidates: all others are misses.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -44,15 +44,12 @@ pub struct Arguments {
     /// Events are ordered by time, those of one moment as in the file. The Python package splits alike.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     held_out: Option<f64>,
-    /// The way to retrieve; the first one of the bundle's recipe if not given
+    /// The way to retrieve; the bundle's recipe if not given
     #[arg(long, value_enum)]
     by: Option<Way>,
     /// The encoder to use, instead of the recipe's
     #[arg(long, value_name = "NAME")]
     encoder: Option<String>,
-    /// The Q-network to use, instead of the recipe's
-    #[arg(long, value_name = "NAME")]
-    q_network: Option<String>,
     /// The lengths of ranking to measure
     #[arg(long, value_name = "K,K,…", value_delimiter = ',', default_value = "5,10,20", value_parser = clap::value_parser!(u32).range(1..))]
     k: Vec<u32>,
@@ -71,6 +68,8 @@ pub struct Arguments {
     /// Of an oracle, row i is dreamt with the seed N + i: rows are numbered from 0, in the order of their lines
     #[command(flatten)]
     dreaming: Dreaming,
+    #[command(flatten)]
+    valuing: Valuing,
 }
 
 const EXAMPLES: &str = "\
@@ -79,7 +78,8 @@ Examples:
   oneiro eval models/demo events.csv --held-out 0.2 --ranks ranks.csv
   oneiro eval models/demo events.csv --by popularity --k 10 --json
   oneiro eval models/demo events.csv --by oracle --guidance 2 --seed 7
-  oneiro eval models/demo events.csv --by q --seen allow";
+  oneiro eval models/demo events.csv --by q --seen allow
+  oneiro eval models/demo events.csv --by encoder --rank q --weight 0.3";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Again {
@@ -120,16 +120,15 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let file = file.transpose()?;
     let way = way(arguments, &bundle);
     check(way)?;
-    if arguments.q_network.is_some() && way != Way::Q {
-        return Err(Failure::Usage("--q-network goes with --by q"));
-    }
-    let by = way.into();
+    let method = Method::of(arguments, way, &bundle);
+    let asked = (method != Method::Recipe).then_some(way);
+    arguments.valuing.check(asked, &bundle)?;
     let mut options = EngineOptions::default();
-    options.graph.replicas = replicas(by, threads);
+    options.graph.replicas = replicas(method, threads);
     let engine = wait::on("Opening the networks", || {
         Engine::from_bundle(bundle, &options)
     })?;
-    let evaluation = Evaluation::new(arguments, &engine, by, &interactions, cancel);
+    let evaluation = Evaluation::new(arguments, &engine, (way, method), &interactions, cancel);
     let started = Instant::now();
     let ranks = wait::rows(interactions.rows(), |done| {
         evaluation.ranks(&interactions.users, threads, done)
@@ -144,6 +143,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     cutoffs.dedup();
     let report = Report {
         by: evaluation.by_name(),
+        rank: matches!(method, Method::Ranked(_)).then_some("q"),
         encoder: evaluation.encoder_name(),
         oracle: evaluation.oracle.clone(),
         q_network: evaluation.q_network.clone(),
@@ -204,10 +204,32 @@ fn way(arguments: &Arguments, bundle: &Bundle) -> Way {
     }
 }
 
+/// What is measured.
+#[derive(Clone, Copy, PartialEq)]
+enum Method {
+    /// One way to retrieve.
+    Way(By),
+    /// Its best items, ranked once more.
+    Ranked(By),
+    /// A recipe of several steps.
+    Recipe,
+}
+
+impl Method {
+    fn of(arguments: &Arguments, way: Way, bundle: &Bundle) -> Self {
+        let asked = arguments.by.is_some() || arguments.encoder.is_some();
+        match arguments.valuing.rank {
+            Some(value::Judge::Q) => Self::Ranked(way.into()),
+            None if !asked && bundle.manifest().recipe.steps.len() > 1 => Self::Recipe,
+            None => Self::Way(way.into()),
+        }
+    }
+}
+
 /// How many sessions each network needs, for so many threads.
-fn replicas(by: By, threads: usize) -> usize {
-    match by {
-        By::Popularity => 1,
+fn replicas(method: Method, threads: usize) -> usize {
+    match method {
+        Method::Way(By::Popularity) => 1,
         _ => threads.min(MOST_REPLICAS),
     }
 }
@@ -218,7 +240,11 @@ const MOST_REPLICAS: usize = 1024;
 /// One way of ranking, to be measured.
 struct Evaluation<'a> {
     engine: &'a Engine,
-    by: By,
+    method: Method,
+    /// How many items a chain gives.
+    depth: usize,
+    /// How it retrieves.
+    way: Way,
     filter: Filter,
     seen: Seen,
     options: CallOptions,
@@ -234,7 +260,7 @@ impl<'a> Evaluation<'a> {
     fn new(
         arguments: &Arguments,
         engine: &'a Engine,
-        by: By,
+        (way, method): (Way, Method),
         interactions: &Interactions,
         cancel: Cancel,
     ) -> Self {
@@ -247,21 +273,24 @@ impl<'a> Evaluation<'a> {
         options.cancel = cancel;
         options.encoder.clone_from(&arguments.encoder);
         options.oracle = arguments.dreaming.sampling();
-        options.q_network.name.clone_from(&arguments.q_network);
+        options.q_network = arguments.valuing.options();
         let oracle = arguments.dreaming.name(engine.bundle());
-        let q_network = value::name(arguments.q_network.as_ref(), engine.bundle());
+        let q_network = arguments.valuing.name(engine.bundle());
+        let cutoffs = arguments.k.iter().map(|&k| k as usize);
         let events = interactions.users.iter().flatten();
         let rows = events.filter(|event| event.predicted);
         let mut lines: Vec<u64> = rows.map(|event| event.line).collect();
         lines.sort_unstable();
         Self {
             engine,
-            by,
+            method,
+            depth: cutoffs.chain([value::CANDIDATES]).max().unwrap_or_default(),
+            way,
             filter: Filter::new().seen(seen),
             seen,
             options,
-            oracle: oracle.filter(|_| by == By::Oracle),
-            q_network: q_network.filter(|_| by == By::QNetwork),
+            oracle: oracle.filter(|_| way == Way::Oracle),
+            q_network: q_network.filter(|_| way == Way::Q || !matches!(method, Method::Way(_))),
             lines,
         }
     }
@@ -327,7 +356,7 @@ impl<'a> Evaluation<'a> {
                 ranks.push(match event.item {
                     Some(item) => {
                         let options = self.options_of(event);
-                        user.rank_of(item, self.by, &self.filter, &options)?
+                        self.rank(&mut user, item, &options)?
                     }
                     None => None,
                 });
@@ -338,10 +367,35 @@ impl<'a> Evaluation<'a> {
         Ok(ranks)
     }
 
+    /// The rank of an item, as [`Recommender::rank_of`] counts.
+    fn rank(
+        &self,
+        user: &mut Recommender,
+        item: u32,
+        options: &CallOptions,
+    ) -> oneiro::Result<Option<u32>> {
+        let filter = match self.seen {
+            Seen::Allow => self.filter.clone(),
+            Seen::Exclude => {
+                let seen = user.history().iter().map(|event| event.item);
+                let others = seen.filter(|&other| other != item);
+                Filter::new().seen(Seen::Allow).exclude(others)
+            }
+        };
+        let best = match self.method {
+            Method::Way(by) => return user.rank_of(item, by, &self.filter, options),
+            Method::Ranked(by) => value::rank(user, by, self.depth, &filter, options)?,
+            Method::Recipe => user.recommend_with(self.depth, &filter, options)?,
+        };
+        let own = best.iter().find(|(other, ..)| *other == item);
+        let ahead = |own| best.scores().iter().filter(|&&score| score >= own).count();
+        Ok(own.and_then(|(_, own, _)| u32::try_from(ahead(own)).ok()))
+    }
+
     /// The options of a call for one row: of an oracle, each row has its own noise.
     fn options_of(&self, row: &Event) -> Cow<'_, CallOptions> {
-        match (self.by, self.lines.binary_search(&row.line)) {
-            (By::Oracle, Ok(place)) => {
+        match (self.way, self.lines.binary_search(&row.line)) {
+            (Way::Oracle, Ok(place)) => {
                 let mut options = self.options.clone();
                 options.oracle.seed = options.oracle.seed.wrapping_add(place as u64);
                 Cow::Owned(options)
@@ -351,17 +405,18 @@ impl<'a> Evaluation<'a> {
     }
 
     fn by_name(&self) -> &'static str {
-        match self.by {
-            By::Popularity => "popularity",
-            By::Oracle => "oracle",
-            By::QNetwork => "q",
-            _ => "encoder",
+        match (self.method, self.way) {
+            (Method::Recipe, _) => "recipe",
+            (_, Way::Popularity) => "popularity",
+            (_, Way::Oracle) => "oracle",
+            (_, Way::Q) => "q",
+            (_, Way::Encoder) => "encoder",
         }
     }
 
     /// The encoder in use: the one asked for, the recipe's, or the first.
     fn encoder_name(&self) -> Option<String> {
-        if self.by != By::Encoder {
+        if self.way != Way::Encoder {
             return None;
         }
         let manifest = self.engine.manifest();
@@ -385,6 +440,7 @@ impl<'a> Evaluation<'a> {
 #[derive(Serialize)]
 struct Report {
     by: &'static str,
+    rank: Option<&'static str>,
     encoder: Option<String>,
     oracle: Option<String>,
     q_network: Option<String>,
@@ -440,8 +496,11 @@ impl Figure {
 impl Report {
     fn print(&self) -> Result<(), Failure> {
         let networks = [&self.encoder, &self.oracle, &self.q_network];
-        let named = networks.into_iter().flatten().next();
-        let method = named.map_or(self.by, String::as_str);
+        let mut names: Vec<&str> = networks.into_iter().flatten().map(String::as_str).collect();
+        if let "popularity" | "recipe" = self.by {
+            names.insert(0, self.by);
+        }
+        let method = names.join(", ");
         let seen = match self.seen {
             "exclude" => "seen items excluded",
             _ => "seen items allowed",
@@ -452,12 +511,17 @@ impl Report {
             rows.push([k.to_string(), cell(hr), cell(ndcg)]);
         }
         output::results(|out| {
-            writeln!(out, "{}, {} rows, {seen}", output::one_line(method), self.n)?;
+            writeln!(
+                out,
+                "{}, {} rows, {seen}",
+                output::one_line(&method),
+                self.n
+            )?;
             table::write(out, "", [Side::Right, Side::Left, Side::Left], &rows)
         })?;
         if self.unranked > 0 {
             output::note(format_args!(
-                "Misses because the item never ranks or is not in the catalog: {}",
+                "Misses because the item does not rank or is not in the catalog: {}",
                 self.unranked
             ));
         }
@@ -476,10 +540,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_encoder_needs_a_session_a_thread() {
-        assert_eq!(replicas(By::Encoder, 3), 3);
-        assert_eq!(replicas(By::Encoder, 5000), 1024);
-        assert_eq!(replicas(By::Popularity, 3), 1);
+    fn only_networks_need_a_session_a_thread() {
+        assert_eq!(replicas(Method::Way(By::Encoder), 3), 3);
+        assert_eq!(replicas(Method::Way(By::Encoder), 5000), 1024);
+        assert_eq!(replicas(Method::Way(By::Popularity), 3), 1);
+        assert_eq!(replicas(Method::Ranked(By::Popularity), 3), 3);
     }
 
     #[test]

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use oneiro::{
-    Arrangement, Bundle, By, CallOptions, Cancel, Catalog, Engine, Judge, Origin, QNetworkOptions,
-    Ranking, RetrieveEntry, Seen,
+    Bundle, By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, RetrieveEntry, Seen,
 };
 
 use crate::arrangement::Arranging;
@@ -126,12 +125,9 @@ impl Way {
         dreaming: &Dreaming,
     ) -> Result<(), Failure> {
         let misplaced = match self {
-            Self::Encoder | Self::Q if dreaming.is_wanted() => {
-                "the options of an oracle go with --by oracle"
-            }
             Self::Popularity if encoder.is_some() => "--encoder does not go with --by popularity",
             Self::Popularity if approximate => "--approximate does not go with --by popularity",
-            Self::Popularity if dreaming.is_wanted() => {
+            Self::Encoder | Self::Popularity | Self::Q if dreaming.is_wanted() => {
                 "the options of an oracle go with --by oracle"
             }
             Self::Oracle if encoder.is_some() => {
@@ -146,9 +142,6 @@ impl Way {
 
 /// How much of a long history the heading shows.
 const SHOWN: usize = 8;
-
-/// How many items are retrieved at least to be ranked once more.
-const CANDIDATES: usize = 200;
 
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let check = |way: Way| {
@@ -183,17 +176,9 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     if arguments.dreaming.is_wanted() && way != Some(Way::Oracle) {
         way.map_or(Ok(()), check)?;
     }
-    let mut steps = engine.manifest().recipe.steps.iter();
-    let values = arguments.valuing.rank.is_some()
-        || arguments.by == Some(Way::Q)
-        || arguments.by.is_none() && steps.any(|step| step.q_network.is_some());
-    if options.q_network != QNetworkOptions::default() && !values {
-        let misplaced =
-            "--q-network and --weight go with --rank q, --by q or a recipe with a Q-network";
-        return Err(Failure::Usage(misplaced));
-    }
+    arguments.valuing.check(arguments.by, engine.bundle())?;
     let oracle = arguments.dreaming.name(engine.bundle());
-    let q_network = value::name(options.q_network.name.as_ref(), engine.bundle());
+    let q_network = arguments.valuing.name(engine.bundle());
     let space = match (way, &oracle, &q_network) {
         (Some(Way::Oracle), Some(name), _) => {
             let entry = engine.manifest().oracles.get(name);
@@ -219,10 +204,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
             (Some(way), None) => user.retrieve_with(way.into(), count, &filter, &options),
             (_, Some(value::Judge::Q)) => {
                 let by = way.unwrap_or(Way::Encoder).into();
-                let mut plainly = options.clone();
-                plainly.arrangement = Arrangement::default();
-                let broad = user.retrieve_with(by, count.max(CANDIDATES), &filter, &plainly)?;
-                user.rank_with(Judge::QNetwork, &broad, count, &filter, &options)
+                value::rank(&mut user, by, count, &filter, &options)
             }
         }
     })?;

@@ -1,7 +1,10 @@
-//! The options that say which Q-network ranks, and how.
+//! The options that say which Q-network ranks, and how; and ranking by one.
 
 use clap::{Args, ValueEnum};
-use oneiro::{Bundle, QNetworkOptions};
+use oneiro::{Arrangement, Bundle, By, CallOptions, Filter, QNetworkOptions, Ranking, Recommender};
+
+use crate::failure::Failure;
+use crate::recommend::Way;
 
 /// How items are ranked by what they are worth in the long run.
 #[derive(Args)]
@@ -25,6 +28,9 @@ pub enum Judge {
     Q,
 }
 
+/// How many items are retrieved at least to be ranked once more.
+pub const CANDIDATES: usize = 200;
+
 impl Valuing {
     /// The options of a call.
     pub fn options(&self) -> QNetworkOptions {
@@ -33,13 +39,47 @@ impl Valuing {
         options.weight = self.weight;
         options
     }
+
+    /// Fails if options are given that nothing looks at. `by`: the way that was asked for, instead of the recipe.
+    pub fn check(&self, by: Option<Way>, bundle: &Bundle) -> Result<(), Failure> {
+        let recipe = bundle.manifest().recipe.steps.iter();
+        let mut steps = recipe.filter(|_| by.is_none());
+        let ranks = self.rank.is_some() || steps.clone().any(|step| step.rank.is_some());
+        let values = ranks || by == Some(Way::Q) || steps.any(|step| step.q_network.is_some());
+        if self.q_network.is_some() && !values {
+            let misplaced = "--q-network goes with --by q, --rank q or a recipe with a Q-network";
+            return Err(Failure::Usage(misplaced));
+        }
+        match self.weight {
+            Some(_) if !ranks => {
+                let misplaced = "--weight goes with --rank q or a recipe that ranks";
+                Err(Failure::Usage(misplaced))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The Q-network in use: the one asked for, the recipe's, or the first.
+    pub fn name(&self, bundle: &Bundle) -> Option<String> {
+        let manifest = bundle.manifest();
+        let mut steps = manifest.recipe.steps.iter();
+        let recipe = steps.find_map(|step| step.q_network.clone());
+        let first = || manifest.q_networks.keys().next().cloned();
+        self.q_network.clone().or(recipe).or_else(first)
+    }
 }
 
-/// The Q-network in use: the one asked for, the recipe's, or the first.
-pub fn name(asked: Option<&String>, bundle: &Bundle) -> Option<String> {
-    let manifest = bundle.manifest();
-    let mut steps = manifest.recipe.steps.iter();
-    let recipe = steps.find_map(|step| step.q_network.as_ref());
-    let first = || manifest.q_networks.keys().next();
-    asked.or(recipe).or_else(first).cloned()
+/// The `count` best of what a way retrieves, ranked once more by a Q-network and the scores that they come with.
+pub fn rank(
+    user: &mut Recommender,
+    by: By,
+    count: usize,
+    filter: &Filter,
+    options: &CallOptions,
+) -> oneiro::Result<Ranking> {
+    let mut plain = options.clone();
+    // Only the list is arranged.
+    plain.arrangement = Arrangement::new().dislike_weight(0.0);
+    let candidates = user.retrieve_with(by, count.max(CANDIDATES), filter, &plain)?;
+    user.rank_with(oneiro::Judge::QNetwork, &candidates, count, filter, options)
 }

@@ -68,3 +68,13 @@ fn a_time_that_is_none_is_refused() {
         assert_eq!(answer.error(2), "--seconds takes a number from 0 to 3600");
     }
 }
+
+#[test]
+fn a_q_network_is_measured() {
+    let arguments = ["bench", &bundle("tiny-values"), "--seconds", "0", "--json"];
+    let report = oneiro(&arguments).json();
+    let verbs = report["verbs"].as_array().unwrap();
+    for name in ["retrieve by Q", "rank by Q"] {
+        assert!(verbs.iter().any(|verb| verb["verb"] == name), "{name}");
+    }
+}

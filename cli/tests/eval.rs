@@ -274,21 +274,7 @@ fn each_row_of_an_oracle_has_its_own_noise() {
     let file = write(folder.path(), &events, true);
     let written = folder.path().join("ranks.csv");
     let engine = Engine::open(&tiny).unwrap();
-    let item = |event: &Event| engine.catalog().item(&format!("film-{}", event.film)).ok();
-    let mut pasts: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    let mut rows = Vec::new();
-    for event in &events {
-        let past = pasts.entry(event.user).or_default();
-        let known = events
-            .iter()
-            .take_while(|other| !std::ptr::eq(*other, event));
-        if event.is_val && known.into_iter().any(|other| other.user == event.user) {
-            rows.push((past.clone(), item(event)));
-        }
-        past.extend(item(event));
-    }
-    // The file has the latest event first, and rows are numbered by their lines.
-    rows.reverse();
+    let rows = rows(&events, &engine);
     let mut expected = Vec::new();
     for (row, (past, item)) in (0..).zip(&rows) {
         let mut options = CallOptions::default();
@@ -316,12 +302,68 @@ fn each_row_of_an_oracle_has_its_own_noise() {
             (&report["by"], &report["oracle"]),
             (&"oracle".into(), &"affine".into())
         );
-        let text = fs::read_to_string(&written).unwrap();
-        let ranks = text
-            .lines()
-            .skip(1)
-            .map(|line| line.split_once(',').unwrap().1);
-        let ranks: Vec<Option<u32>> = ranks.map(|rank| rank.parse().ok()).collect();
-        assert_eq!(ranks, expected);
+        assert_eq!(ranks_in(&written), expected);
     }
+}
+
+#[test]
+fn a_chain_is_measured_by_the_places_of_its_candidates() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, tiny) = (events(), bundle("tiny-values"));
+    let file = write(folder.path(), &events, true);
+    let written = folder.path().join("ranks.csv");
+    let engine = Engine::open(&tiny).unwrap();
+    for again in ["allow", "exclude"] {
+        let mut expected = Vec::new();
+        for (past, item) in rows(&events, &engine) {
+            let mut user = engine.recommender();
+            user.observe_items(&past).unwrap();
+            // The item to be predicted is never left out.
+            let seen = past.iter().copied();
+            let seen = seen.filter(|&other| again == "exclude" && Some(other) != item);
+            let filter = Filter::new().seen(Seen::Allow).exclude(seen);
+            let best = user.recommend_with(40, &filter, &CallOptions::default());
+            let best = best.unwrap();
+            let place = best.items().iter().position(|&other| Some(other) == item);
+            expected.push(place.map(|place| place as u32 + 1));
+        }
+        assert!(expected.iter().any(Option::is_none) && expected.iter().any(Option::is_some));
+        let chains: [&[&str]; 2] = [&[], &["--by", "encoder", "--rank", "q", "--weight", "0.5"]];
+        for (chain, by) in chains.into_iter().zip(["recipe", "encoder"]) {
+            let arguments = ["eval", &tiny, &file, "--json", "--seen", again];
+            let ranks = ["--ranks", written.to_str().unwrap()];
+            let report = oneiro(&[&arguments[..], &ranks, chain].concat()).json();
+            assert_eq!(report["by"], by);
+            assert_eq!(report["q_network"], "mcrl");
+            assert_eq!(ranks_in(&written), expected, "{by}, {again}");
+        }
+    }
+    let answer = oneiro(&["eval", &tiny, &file]);
+    assert!(answer.lines()[0].starts_with("recipe, mcrl, mcrl, "));
+    let answer = oneiro(&["eval", &tiny, &file, "--by", "q", "--weight", "0.5"]);
+    assert!(answer.error(2).contains("--weight goes with"));
+}
+
+/// The past and the item of each row, in the order of the file, which has the latest event first.
+fn rows(events: &[Event], engine: &Engine) -> Vec<(Vec<u32>, Option<u32>)> {
+    let item = |event: &Event| engine.catalog().item(&format!("film-{}", event.film)).ok();
+    let mut pasts: BTreeMap<u32, (bool, Vec<u32>)> = BTreeMap::new();
+    let mut rows = Vec::new();
+    for event in events {
+        let (any, past) = pasts.entry(event.user).or_default();
+        if event.is_val && *any {
+            rows.push((past.clone(), item(event)));
+        }
+        *any = true;
+        past.extend(item(event));
+    }
+    rows.reverse();
+    rows
+}
+
+fn ranks_in(written: &Path) -> Vec<Option<u32>> {
+    let text = fs::read_to_string(written).unwrap();
+    let rows = text.lines().skip(1);
+    let ranks = rows.map(|row| row.split_once(',').unwrap().1.parse().ok());
+    ranks.collect()
 }

@@ -297,6 +297,10 @@ fn a_q_network_retrieves_and_ranks() {
     assert_eq!(plain, films(&by_hand));
     assert_eq!(plain, films(&["--rank", "q", "--q-network", "mcrl"]));
     assert_ne!(plain, films(&["--weight", "1"]));
+    // What is disliked counts once.
+    let disliking = |by: &[&str]| films(&[&["--dislike", "film-3"], by].concat());
+    assert_eq!(disliking(&[]), disliking(&by_hand));
+    assert_ne!(disliking(&[]), plain);
     assert_ne!(plain, films(&["--by", "q"]));
     assert_ne!(
         films(&["--by", "q", "--q-network", "separate"]),
@@ -306,7 +310,12 @@ fn a_q_network_retrieves_and_ranks() {
     assert!(scores["items"][0]["score"].is_number());
 
     for (arguments, words) in [
-        (&["--weight", "0.5"][..], "go with --rank q"),
+        (&["--weight", "0.5"][..], "--weight goes with --rank q"),
+        (&["--by", "q", "--weight", "0.5"], "--weight goes with"),
+        (
+            &["--by", "encoder", "--q-network", "q"],
+            "--q-network goes with",
+        ),
         (
             &["--by", "q", "--encoder", "sasrec"],
             "--encoder does not go",
