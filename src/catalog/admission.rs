@@ -14,6 +14,8 @@ use crate::bundle::Array;
 pub(crate) struct Admission {
     /// Rising.
     excluded: Arc<Vec<u32>>,
+    /// Has the mark of every excluded item: most others are told from them by it alone.
+    marks: [u64; MARKS],
     /// Rising.
     allowed: Option<Arc<[u32]>>,
     tests: Arc<[Test]>,
@@ -47,6 +49,7 @@ impl Admission {
         excluded.sort_unstable();
         excluded.dedup();
         Self {
+            marks: marks(&excluded),
             excluded: Arc::new(excluded),
             allowed,
             tests,
@@ -61,13 +64,15 @@ impl Admission {
         if excluded.len() > before {
             excluded.sort_unstable();
             excluded.dedup();
+            self.marks = marks(excluded);
         }
         self
     }
 
     /// Whether an item may rank.
     pub(crate) fn admits(&self, item: u32) -> bool {
-        self.excluded.binary_search(&item).is_err()
+        let (word, bit) = place(item);
+        (self.marks[word] & bit == 0 || self.excluded.binary_search(&item).is_err())
             && self
                 .allowed
                 .as_ref()
@@ -79,6 +84,22 @@ impl Admission {
     pub(crate) fn allowed(&self) -> Option<&[u32]> {
         self.allowed.as_deref()
     }
+}
+
+/// Words of the marks of excluded items: of a history of 50, they leave one item in ten to be looked up.
+const MARKS: usize = 8;
+
+/// The word and the bit of an item's mark.
+fn place(item: u32) -> (usize, u64) {
+    (item as usize / 64 % MARKS, 1 << (item % 64))
+}
+
+fn marks(items: &[u32]) -> [u64; MARKS] {
+    let mut marks = [0; MARKS];
+    for (word, bit) in items.iter().map(|&item| place(item)) {
+        marks[word] |= bit;
+    }
+    marks
 }
 
 impl Test {

@@ -19,6 +19,9 @@ use crate::error::Result;
 /// Rows that are scored at once: their scores stay in the first cache.
 pub(super) const BLOCK: usize = 256;
 
+/// Scores that are compared with the threshold at once.
+const GLANCE: usize = 16;
+
 /// More rows of a block than this are scored with the whole block, where a row costs less than alone.
 const FEW: usize = BLOCK / 8;
 
@@ -148,14 +151,21 @@ impl Scan<'_> {
                     continue;
                 }
             }
-            for (item, &score) in rows.zip(scores.iter()) {
-                if score >= threshold {
+            for (first, scores) in rows.step_by(GLANCE).zip(scores.chunks(GLANCE)) {
+                let reached = scores
+                    .iter()
+                    .fold(false, |any, &score| any | (score >= threshold));
+                if !reached {
+                    continue;
+                }
+                for (item, &score) in (first..).zip(scores) {
                     // Items are numbered in u32: there are no more rows than that.
                     let mut scored = Scored {
                         item: item as u32,
                         score,
                     };
-                    if best.takes(scored)
+                    if score >= threshold
+                        && best.takes(scored)
                         && !self.space.is_cold(scored.item)
                         && self.admission.admits(scored.item)
                     {
