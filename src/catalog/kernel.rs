@@ -290,11 +290,7 @@ impl<T: Stored> Block<'_, T> {
                 let numbers = &self.rows[row * width..][..width];
                 let scales = scales.map(|scales| &scales[row..=row]);
                 let scores = std::slice::from_mut(score);
-                if T::all_finite(numbers) {
-                    score_group::<T, WIDTH, true>(self.query, numbers, scales, scores, &mut lanes);
-                } else {
-                    score_group::<T, WIDTH, false>(self.query, numbers, scales, scores, &mut lanes);
-                }
+                score_group::<T, WIDTH>(self.query, numbers, scales, scores, &mut lanes);
                 *score += self.biases.map_or(0.0, |biases| biases[row]);
             }
             return;
@@ -302,11 +298,7 @@ impl<T: Stored> Block<'_, T> {
         let groups = self.scores.chunks_mut(GROUP);
         for (group, (scores, rows)) in groups.zip(self.rows.chunks(GROUP * width)).enumerate() {
             let scales = scales.map(|scales| &scales[group * GROUP..][..scores.len()]);
-            if T::all_finite(rows) {
-                score_group::<T, WIDTH, true>(self.query, rows, scales, scores, &mut lanes);
-            } else {
-                score_group::<T, WIDTH, false>(self.query, rows, scales, scores, &mut lanes);
-            }
+            score_group::<T, WIDTH>(self.query, rows, scales, scores, &mut lanes);
         }
         match self.biases {
             Some(biases) => self
@@ -320,9 +312,24 @@ impl<T: Stored> Block<'_, T> {
     }
 }
 
-/// Scores at most [`GROUP`] rows, without biases. `sums` and `squares` are room for their lanes.
+/// Scores at most [`GROUP`] rows, without biases. `lanes` is room for those of sums and squares.
 #[inline(always)]
-fn score_group<T: Stored, const WIDTH: usize, const FINITE: bool>(
+fn score_group<T: Stored, const WIDTH: usize>(
+    query: Query<'_>,
+    rows: &[T],
+    scales: Option<&[f32]>,
+    scores: &mut [f32],
+    lanes: &mut [[[f32; LANES]; GROUP]; 2],
+) {
+    match T::all_finite(rows) {
+        true => score_numbers::<T, WIDTH, true>(query, rows, scales, scores, lanes),
+        false => score_numbers::<T, WIDTH, false>(query, rows, scales, scores, lanes),
+    }
+}
+
+/// The same; `FINITE`: of rows without infinities.
+#[inline(always)]
+fn score_numbers<T: Stored, const WIDTH: usize, const FINITE: bool>(
     query: Query<'_>,
     rows: &[T],
     scales: Option<&[f32]>,

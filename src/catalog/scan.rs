@@ -14,7 +14,7 @@ use super::shares::{Shares, by_shares};
 use super::space::Space;
 use super::topk::{Scored, TopK};
 use crate::cancel::Cancel;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Rows that are scored at once: their scores stay in the first cache.
 pub(super) const BLOCK: usize = 256;
@@ -46,7 +46,11 @@ impl Space {
         items: &[u32],
         scores: &mut [f32],
     ) -> Result<()> {
-        self.score_chosen(query, items, scores)?;
+        let len = self.len();
+        if let Some(&item) = items.iter().find(|&&item| item >= len) {
+            return Err(Error::UnknownItem { item, len });
+        }
+        self.score_rows(query, 0..len as usize, Some(items), scores)?;
         for (score, &item) in scores.iter_mut().zip(items) {
             if self.is_cold(item) {
                 *score = f32::NAN;
@@ -190,7 +194,6 @@ mod tests {
     use super::super::fixture::{Table, open_space};
     use super::*;
     use crate::bundle::{Bundle, Seen};
-    use crate::error::Error;
     use crate::filter::Filter;
 
     /// A table of rows in the three types, and what else a space has.

@@ -462,24 +462,8 @@ impl Space {
         self.score_rows(query, range, None, scores)
     }
 
-    /// Scores the rows of some items, cold ones too, into `scores` of the same length.
-    pub(super) fn score_chosen(
-        &self,
-        query: Query<'_>,
-        items: &[u32],
-        scores: &mut [f32],
-    ) -> Result<()> {
-        match items.iter().find(|&&item| item >= self.len()) {
-            None => self.score_rows(query, 0..self.len() as usize, Some(items), scores),
-            Some(&item) => Err(Error::UnknownItem {
-                item,
-                len: self.len(),
-            }),
-        }
-    }
-
-    /// Scores the rows `range`, or those of them that are `chosen`.
-    fn score_rows(
+    /// Scores the rows `range`, or those of them that are `chosen`, cold ones too.
+    pub(super) fn score_rows(
         &self,
         query: Query<'_>,
         range: Range<usize>,

@@ -199,10 +199,7 @@ impl Engine {
         options: &CallOptions,
     ) -> Result<(Vec<Scoring<'_>>, Vec<Stage>)> {
         let (name, network) = self.q_network(options.q_network.name.as_deref().or(name))?;
-        let (encoder_name, encoder) = self.encoder(Some(network.encoder()))?;
-        let encoded = encode(users, encoder_name, encoder, options)?;
-        let states = users.iter().map(|user| user.kept_state(encoder_name));
-        let states = states.collect::<Result<Vec<_>>>()?;
+        let (states, encoded) = self.states(users, network.encoder(), options)?;
         let started = Instant::now();
         let outputs = network.run(&states, &options.cancel)?;
         let valued = stage(format!("value {name}"), 0, started);
@@ -220,14 +217,24 @@ impl Engine {
     ) -> Result<(Vec<Vec<Arc<[f32]>>>, Vec<Stage>)> {
         let (name, oracle) = self.oracle(options.oracle.name.as_deref())?;
         let sampling = oracle.sampling(&options.oracle)?;
-        let (guide, encoder) = self.encoder(Some(oracle.encoder()))?;
-        let encoded = encode(users, guide, encoder, options)?;
-        let states = users.iter().map(|user| user.kept_state(guide));
-        let states = states.collect::<Result<Vec<_>>>()?;
+        let (states, encoded) = self.states(users, oracle.encoder(), options)?;
         let started = Instant::now();
         let points = oracle.dream(&states, &sampling, &options.cancel)?;
         let dreamt = stage(format!("dream {name}"), 0, started);
         Ok((points, vec![encoded, dreamt]))
+    }
+
+    /// The states of some users by an encoder, and what was done for them.
+    fn states(
+        &self,
+        users: &mut [&mut Recommender],
+        encoder: &str,
+        options: &CallOptions,
+    ) -> Result<(Vec<Arc<[f32]>>, Stage)> {
+        let (name, encoder) = self.encoder(Some(encoder))?;
+        let encoded = encode(users, name, encoder, options)?;
+        let states = users.iter().map(|user| user.kept_state(name));
+        Ok((states.collect::<Result<_>>()?, encoded))
     }
 }
 
