@@ -10,20 +10,20 @@ mod options;
 mod replicas;
 
 use std::ffi::{CString, c_char};
-use std::sync::Arc;
 
 use ort::AsPointer;
+use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{RunOptions, Session, SessionInputValue};
-use ort::value::{TensorElementType, TensorRef, ValueType};
+use ort::value::{TensorElementType, ValueType};
 
-pub(crate) use bound::{Bound, Owned};
+pub(crate) use bound::{Bound, Tensor};
 pub(crate) use check::check;
 pub use options::{GraphOptions, Provider};
 
 use crate::bundle::{Bundle, Bytes, Prepack};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use bound::Runner;
 use replicas::Replicas;
 
 /// Weights up to this size are prepacked when nobody says otherwise: the copy is small, the runs are faster.
@@ -36,21 +36,14 @@ const MOST_REPLICAS: usize = 1024;
 pub(crate) struct Graph {
     name: String,
     // Dropped before `weights`, which it points into.
-    sessions: Replicas<Session>,
+    runners: Replicas<Runner>,
     #[allow(dead_code, reason = "kept alive for the session")]
     weights: Vec<Bytes>,
     prepacked: bool,
 }
 
-/// A tensor going in: borrowed numbers and their shape.
-#[derive(Clone, Copy)]
-pub(crate) enum Input<'a> {
-    F32(&'a [f32], &'a [i64]),
-    I64(&'a [i64], &'a [i64]),
-}
-
 /// What a tensor's numbers are.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Numbers {
     F32,
     I64,
@@ -61,6 +54,13 @@ impl Numbers {
         match self {
             Self::F32 => TensorElementType::Float32,
             Self::I64 => TensorElementType::Int64,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => size_of::<f32>(),
+            Self::I64 => size_of::<i64>(),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Graph {
         };
         let Provider::Cpu = options.provider;
         let model = bundle.part(&entry.model)?;
-        let session = || {
+        let runner = || {
             let mut builder = Session::builder(environment)
                 .map_err(failed)?
                 .with_intra_threads(options.threads.max(1))
@@ -131,21 +131,22 @@ impl Graph {
                 .with_config_entry("session.load_model_format", "ONNX")
                 .map_err(built)?;
             lend_weights(&mut builder, name, &files, &weights)?;
-            builder.commit_from_memory(&model).map_err(|error| {
+            let session = builder.commit_from_memory(&model).map_err(|error| {
                 Error::graph(
                     name,
                     "model",
                     "one that ONNX Runtime accepts",
                     error.message().trim_end(),
                 )
-            })
+            })?;
+            Runner::new(session).map_err(failed)
         };
-        let sessions = (0..options.replicas)
-            .map(|_| session())
+        let runners = (0..options.replicas)
+            .map(|_| runner())
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             name: name.into(),
-            sessions: Replicas::new(sessions),
+            runners: Replicas::new(runners),
             weights,
             prepacked,
         })
@@ -157,7 +158,8 @@ impl Graph {
 
     /// Fails unless the graph's inputs are exactly these.
     pub(crate) fn expect_inputs(&self, expected: &[(&str, Numbers, &[Dim])]) -> Result<()> {
-        let session = self.sessions.take(&Cancel::new())?;
+        let runner = self.runners.take(&Cancel::new())?;
+        let session = runner.session();
         let names: Vec<&str> = session
             .inputs()
             .iter()
@@ -193,7 +195,8 @@ impl Graph {
 
     /// Fails unless the graph has this output.
     pub(crate) fn expect_output(&self, output: &str, numbers: Numbers, dims: &[Dim]) -> Result<()> {
-        let session = self.sessions.take(&Cancel::new())?;
+        let runner = self.runners.take(&Cancel::new())?;
+        let session = runner.session();
         let names: Vec<&str> = session
             .outputs()
             .iter()
@@ -252,56 +255,9 @@ impl Graph {
         }
     }
 
-    /// Runs the graph; `read` gets the output's shape and numbers.
-    pub(crate) fn run<T>(
-        &self,
-        inputs: &[(&str, Input)],
-        output: &str,
-        cancel: &Cancel,
-        read: impl FnOnce(&[i64], &[f32]) -> Result<T>,
-    ) -> Result<T> {
-        let failed = |error: ort::Error| match cancel.check() {
-            Err(stopped) => stopped,
-            Ok(()) => runtime(&self.name, &error),
-        };
-        let mut values = Vec::with_capacity(inputs.len());
-        for (name, input) in inputs {
-            let value: SessionInputValue = match *input {
-                Input::F32(data, shape) => TensorRef::from_array_view((shape, data))
-                    .map_err(failed)?
-                    .into(),
-                Input::I64(data, shape) => TensorRef::from_array_view((shape, data))
-                    .map_err(failed)?
-                    .into(),
-            };
-            values.push((*name, value));
-        }
-        let options = Arc::new(RunOptions::new().map_err(failed)?);
-        let stop = Arc::clone(&options);
-        let mut session = self.sessions.take(cancel)?;
-        cancel.during(
-            move || {
-                let _ = stop.terminate();
-            },
-            || {
-                let outputs = session.run_with_options(values, &options).map_err(failed)?;
-                let value = outputs.get(output).ok_or_else(|| {
-                    Error::graph(
-                        &self.name,
-                        format!("output `{output}`"),
-                        "one value",
-                        "nothing",
-                    )
-                })?;
-                let (shape, numbers) = value.try_extract_tensor::<f32>().map_err(failed)?;
-                read(shape, numbers)
-            },
-        )
-    }
-
     /// How many runs may go at once.
     pub(crate) fn replicas(&self) -> usize {
-        self.sessions.len()
+        self.runners.len()
     }
 
     /// How many rearranged copies of the weights ONNX Runtime holds: one per session, or none.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::graph::{Bound, Dim, Graph, Numbers, Owned};
+use crate::graph::{Bound, Dim, Graph, Numbers, Tensor};
 
 /// A graph `x`, `condition`, `step` → `x0`: a network that predicts `x̂_0` from `x_t` itself, not the noise.
 #[derive(Debug)]
@@ -33,19 +33,26 @@ impl Denoiser {
     /// The graph is the chain's until it ends, and its tensors are made once.
     pub(crate) fn under<T>(
         &self,
-        conditions: Vec<f32>,
+        conditions: &[f32],
         cancel: &Cancel,
         chain: impl FnOnce(&mut Denoising) -> Result<T>,
     ) -> Result<T> {
         let rows = conditions.len() / self.width;
         let shape = [rows as i64, self.width as i64];
+        let [x, condition, step] = [
+            ("x", Numbers::F32, &shape[..]),
+            ("condition", Numbers::F32, &shape[..]),
+            ("step", Numbers::I64, &shape[..1]),
+        ]
+        .map(|(name, numbers, shape)| Tensor {
+            name,
+            numbers,
+            shape,
+        });
         // At the places that [`Denoising::step`] knows.
-        let inputs = [
-            ("x", Owned::F32(vec![0.0; conditions.len()], &shape)),
-            ("condition", Owned::F32(conditions, &shape)),
-            ("step", Owned::I64(vec![0; rows], &shape[..1])),
-        ];
+        let inputs = [x, condition, step];
         self.graph.bind(inputs, ("x0", &shape), cancel, |bound| {
+            bound.f32s(1)?.copy_from_slice(conditions);
             chain(&mut Denoising { bound, cancel })
         })
     }
@@ -70,7 +77,7 @@ impl Denoising<'_, '_> {
         }
         self.bound.i64s(2)?.fill(t as i64);
         self.bound.run()?;
-        let (graph, x0) = (self.bound.graph(), self.bound.output());
+        let (graph, x0) = (self.bound.graph(), self.bound.output()?);
         match x0.iter().find(|number| !number.is_finite()) {
             None => Ok(x0),
             Some(number) => {

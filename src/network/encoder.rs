@@ -13,8 +13,8 @@ use super::vectors;
 use crate::bundle::{Bundle, EmptyRow, EncoderEntry, Length};
 use crate::cancel::Cancel;
 use crate::catalog::Space;
-use crate::error::{Error, Result};
-use crate::graph::{Dim, Graph, Input, Numbers};
+use crate::error::Result;
+use crate::graph::{Dim, Graph, Numbers, Tensor};
 use crate::threads::in_threads;
 
 /// The most numbers that go into one run, `B · L' · d`, unless one window alone has more: 20 windows of 50 rows of 64.
@@ -134,34 +134,36 @@ impl Encoder {
         let longest = windows.iter().map(|window| window.len()).max();
         let rows = self.rows(longest.unwrap_or_default());
         let (d, e) = (self.input.width(), self.output.width());
-        let numbers = windows.len() * rows * d;
-        let mut gathered = Vec::new();
-        gathered
-            .try_reserve_exact(numbers)
-            .map_err(|_| Error::OutOfMemory {
-                what: format!("the rows of {} windows", windows.len()),
-                bytes: numbers * size_of::<f32>(),
-            })?;
-        for _ in 0..windows.len() * rows {
-            gathered.extend_from_slice(&self.empty_row);
-        }
-        for (window, gathered) in windows.iter().zip(gathered.chunks_exact_mut(rows * d)) {
-            for (item, row) in window.iter().zip(gathered.chunks_exact_mut(d)) {
-                self.input.row(*item, row)?;
-            }
-        }
-        let lengths: Vec<i64> = windows
-            .iter()
-            .map(|window| window.len().max(1) as i64)
-            .collect();
         let batch = windows.len() as i64;
         let inputs = [
-            (
-                "rows",
-                Input::F32(&gathered, &[batch, rows as i64, d as i64]),
-            ),
-            ("length", Input::I64(&lengths, &[batch])),
+            Tensor {
+                name: "rows",
+                numbers: Numbers::F32,
+                shape: &[batch, rows as i64, d as i64],
+            },
+            Tensor {
+                name: "length",
+                numbers: Numbers::I64,
+                shape: &[batch],
+            },
         ];
-        vectors(&self.graph, &inputs, ("state", [windows.len(), e]), cancel)
+        let output = ("state", [windows.len(), e]);
+        vectors(&self.graph, inputs, output, cancel, |bound| {
+            let gathered = bound.f32s(0)?.chunks_exact_mut(rows * d);
+            for (window, gathered) in windows.iter().zip(gathered) {
+                let (known, padding) = gathered.split_at_mut(window.len() * d);
+                for (item, row) in window.iter().zip(known.chunks_exact_mut(d)) {
+                    self.input.row(*item, row)?;
+                }
+                for row in padding.chunks_exact_mut(d) {
+                    row.copy_from_slice(&self.empty_row);
+                }
+            }
+            let lengths = bound.i64s(1)?.iter_mut();
+            for (length, window) in lengths.zip(windows) {
+                *length = window.len().max(1) as i64;
+            }
+            Ok(())
+        })
     }
 }

@@ -19,30 +19,29 @@ pub(crate) use qnetwork::QNetwork;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Input};
+use crate::graph::{Bound, Graph, Tensor};
 
-/// Runs a graph whose output is finite vectors, `[B, d]`, and gives each by itself.
-fn vectors(
+/// Runs a graph over what `fill` writes into its inputs, whose output is finite vectors, `[B, d]`, and gives each by
+/// itself.
+fn vectors<const N: usize>(
     graph: &Graph,
-    inputs: &[(&str, Input)],
+    inputs: [Tensor; N],
     (output, shape): (&str, [usize; 2]),
     cancel: &Cancel,
+    fill: impl FnOnce(&mut Bound<N>) -> Result<()>,
 ) -> Result<Vec<Arc<[f32]>>> {
-    let wrong = |expected: String, found: String| {
-        let what = format!("output `{output}`");
-        Error::graph(graph.name(), what, expected, found)
-    };
     let finite = |vector: &[f32]| match vector.iter().position(|number| !number.is_finite()) {
         None => Ok(vector.into()),
         Some(column) => {
             let found = format!("{} in column {column}", vector[column]);
-            Err(wrong("finite numbers".into(), found))
+            let what = format!("output `{output}`");
+            Err(Error::graph(graph.name(), what, "finite numbers", found))
         }
     };
-    graph.run(inputs, output, cancel, |found, numbers| {
-        match *found == shape.map(|length| length as i64) {
-            true => numbers.chunks_exact(shape[1]).map(finite).collect(),
-            false => Err(wrong(format!("shape {shape:?}"), format!("{found:?}"))),
-        }
+    let expected = shape.map(|length| length as i64);
+    graph.bind(inputs, (output, &expected), cancel, |bound| {
+        fill(bound)?;
+        bound.run()?;
+        bound.output()?.chunks_exact(shape[1]).map(finite).collect()
     })
 }

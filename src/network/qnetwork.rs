@@ -13,7 +13,7 @@ use crate::bundle::{Bundle, QNetworkEntry};
 use crate::cancel::Cancel;
 use crate::catalog::Space;
 use crate::error::Result;
-use crate::graph::{Dim, Graph, Input, Numbers};
+use crate::graph::{Dim, Graph, Numbers, Tensor};
 
 /// The most numbers that come out of one run, `B · q` or `B · N`, unless those of one state are more.
 const RUN_NUMBERS: usize = 1 << 16;
@@ -107,13 +107,18 @@ impl QNetwork {
         let mut outputs = Vec::with_capacity(states.len());
         for run in states.chunks((RUN_NUMBERS / width).max(1)) {
             let shape = [run.len() as i64, self.state as i64];
-            let inputs = [("state", Input::F32(&run.concat(), &shape))];
-            outputs.extend(vectors(
-                graph,
-                &inputs,
-                (tensor, [run.len(), width]),
-                cancel,
-            )?);
+            let input = Tensor {
+                name: "state",
+                numbers: Numbers::F32,
+                shape: &shape,
+            };
+            let output = (tensor, [run.len(), width]);
+            outputs.extend(vectors(graph, [input], output, cancel, |bound| {
+                let rows = bound.f32s(0)?.chunks_exact_mut(self.state);
+                rows.zip(run)
+                    .for_each(|(row, state)| row.copy_from_slice(state));
+                Ok(())
+            })?);
         }
         Ok(outputs)
     }

@@ -290,7 +290,7 @@ impl<N: Noise> Dream<'_, N> {
             conditions.extend(self.diffusion.unconditional().repeat(states.len()));
         }
         let w = self.guidance;
-        denoiser.under(conditions, self.cancel, |denoising| {
+        denoiser.under(&conditions, self.cancel, |denoising| {
             self.chain(steps, states.len(), |step, x, z| {
                 let x0 = denoising.step(x, step.t)?;
                 let (with, without) = x0.split_at(x.len());
