@@ -112,3 +112,9 @@ def test_from_a_run_to_the_page(tmp_path):
     assert "`python -m oneiro_models train DATA/events.csv RUN --network gru4rec --window 5 --width 8 --epochs 1`" in shown
     assert "RUN OUT && python -m oneiro_models evaluate DATA/events.csv small`" in shown
     assert str(tmp_path) not in shown
+
+
+def test_the_page_of_the_repository_is_that_of_its_records(models, tmp_path):
+    """Nobody edits it by hand, nor forgets to write it anew."""
+    assert main(["results", str(models / "results"), str(tmp_path / "page.md")]) == 0
+    assert (tmp_path / "page.md").read_text("utf-8") == (models / "RESULTS.md").read_text("utf-8")

@@ -18,8 +18,8 @@ CLOSE = 1e-4
 
 HEAD = (
     "# Results\n\n"
-    "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train`, `evaluate --record` and "
-    "`agree --record` left in RUNS; never by hand.\n\n"
+    "Written by `python -m oneiro_models results models/results models/RESULTS.md` from the [records](results/README.md), "
+    "which `evaluate`, `baselines`, `agree` and `offline` keep with `--record models/results`; never by hand.\n\n"
     "Every item is ranked, those of the history left out or ranked too, as each heading says; ties count against the method. "
     "A figure is the mean over the rows ± its standard error; of several seeds, the mean of theirs ± their standard deviation. "
     "Baselines are computed anew on all rows beside every network. "
