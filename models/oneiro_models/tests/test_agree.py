@@ -14,6 +14,7 @@ from oneiro_models.data import Dataset, Events, Rows, write_events
 from oneiro_models.data.sequences import EVERY
 from oneiro_models.encoder import bundled_network
 from oneiro_models.metrics import figures
+from oneiro_models.record import DECIMALS
 
 pytestmark = pytest.mark.oneiro
 
@@ -65,7 +66,7 @@ def test_other_weights_do_not_agree(models, films, tmp_path, monkeypatch):
 
 
 def test_a_page_lists_what_rounding_decides(tmp_path):
-    measured = {name: figure.mean for name, figure in figures(np.array([1, 12, 3])).items()}
+    measured = {name: round(figure.mean, DECIMALS) for name, figure in figures(np.array([1, 12, 3])).items()}
     both = {"PyTorch": measured, "f32": measured}
     one = Agreement("films", EVERY, 3, "allow", "small", "caser", "agree DATA/films small", [[1, 12, 13]], [], both)
     path = one.save(tmp_path)

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from oneiro_models import Problem, offline
+from oneiro_models import Problem
 from oneiro_models.__main__ import main
 from oneiro_models.data import Log
 from oneiro_models.offline import dataset, doubly_robust, estimates, histories, listed, load, predicted_rates, section
@@ -104,9 +104,11 @@ def test_from_a_log_to_a_table(tmp_path, capsys):
     pa.parquet.write_table(pa.table(rows), tmp_path / "random_men_train.parquet")
     features = {"item_feature_0": [0.5] * 34} | {f"item_feature_{i}": ["x"] * 34 for i in (1, 2, 3)}
     pa.parquet.write_table(pa.table({"item_id": range(34)} | features), tmp_path / "men_item_context.parquet")
-    run = tmp_path / "run"
-    assert main(["offline", str(tmp_path), str(run), "--epochs", "6", "--learning-rate", "0.01", "--backbone", "gru4rec"]) == 0
-    (path,) = run.glob(f"*{offline.SUFFIX}")
+    run, kept = str(tmp_path / "run"), tmp_path / "kept"
+    few = ["--epochs", "6", "--learning-rate", "0.01", "--backbone", "gru4rec"]
+    assert main(["offline", str(tmp_path), run, "--record", str(kept), *few]) == 0
+    (path,) = kept.iterdir()
+    assert path.name == "open-bandit--random--men.offline.json"
     found = load(path)
     assert found.count == 1500 and list(found.figures)[0] == "as logged (random)"
     assert found.figures["MCRL by Q"]["SNIPS"].mean == pytest.approx(1 / 3, abs=0.1)

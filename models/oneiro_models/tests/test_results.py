@@ -19,8 +19,20 @@ def result(**changes):
 
 def test_a_result_is_read_back_as_it_was(tmp_path):
     path = result().save(tmp_path)
-    assert path.name == "films--every-event--exclude--gru4rec--seed-3.result.json"
+    assert path.name == "films--every-event--exclude--gru4rec--ec172bb2--seed-3.result.json"
     assert load(path) == result()
+    assert result(epoch=None, seed=None).file() == "films--every-event--exclude--gru4rec.result.json"
+
+
+def test_a_record_replaces_that_of_the_same_options_and_no_other(tmp_path):
+    """One folder holds them all."""
+    assert len({one.save(tmp_path) for one in (run(0.3, ""), run(0.2, ""), run(0.3, " --width 8"), run(0.3, "", seed=4))}) == 3
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_record_is_short_and_its_figures_are_as_the_page_shows_them(tmp_path):
+    path = run(1 / 3, "").save(tmp_path)
+    assert '"HR@10": {"mean": 0.33333333, "error": 0.01}' in path.read_text() and path.read_text().count("\n") == 1
 
 
 def test_seeds_stand_side_by_side_and_baselines_once():
@@ -57,6 +69,21 @@ def test_baselines_that_differ_are_refused():
         page([result(), other])
 
 
+def test_baselines_that_differ_by_rounding_are_the_same():
+    other = result(seed=4)
+    other.figures["popularity"]["HR@5"] = Figure(0.10004, 0.00996)
+    assert page([result(), other]).count("| popularity |") == 1
+
+
+def test_a_run_of_which_little_is_known_is_shown_as_far_as_it_is():
+    """As the page tells other configurations: two figures, without their errors and the seed."""
+    little = {"GRU4Rec (1 × 64)": {"HR@10": Figure(0.25, None), "NDCG@10": Figure(0.15, None)}}
+    known = result(subject="GRU4Rec (1 × 64)", seed=None, command="train DATA/films RUN --width 8", figures=little)
+    below = page([run(0.3, ""), known]).partition("Other configurations:")[2]
+    assert "| `--width 8` | 1 | 0.2500 | 0.1500 | 4 |\n" in below
+    assert "| GRU4Rec (1 × 64) |  | 0.2500 |  |  | 0.1500 |  |" in page([result(subject=None, seed=None, epoch=None), known])
+
+
 def test_kinds_of_rows_have_tables_of_their_own():
     shown = page([result(), result(rows="orders"), result(data_set="books")])
     assert shown.index("## books") < shown.index("## films") < shown.index("### Every event", shown.index("## films"))
@@ -85,3 +112,9 @@ def test_from_a_run_to_the_page(tmp_path):
     assert "`python -m oneiro_models train DATA/events.csv RUN --network gru4rec --window 5 --width 8 --epochs 1`" in shown
     assert "RUN OUT && python -m oneiro_models evaluate DATA/events.csv small`" in shown
     assert str(tmp_path) not in shown
+
+
+def test_the_page_of_the_repository_is_that_of_its_records(models, tmp_path):
+    """Nobody edits it by hand, nor forgets to write it anew."""
+    assert main(["results", str(models / "results"), str(tmp_path / "page.md")]) == 0
+    assert (tmp_path / "page.md").read_text("utf-8") == (models / "RESULTS.md").read_text("utf-8")

@@ -92,19 +92,20 @@ def parser() -> argparse.ArgumentParser:
     for new in (evaluate, agree, baselines):
         new.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
         new.add_argument("--seen", choices=["exclude", "allow"], help=HELP["seen"])
-        new.add_argument("--record", type=Path, help="folder that the result is kept in, for the command `results`")
+        new.add_argument("--record", type=Path, help="folder that the result is kept in, for `results`")
 
     offline = command("offline", run_offline, "estimate from logged recommendations what MCRL's policy would have earned")
     offline.add_argument("data", type=Path, help="folder of the Open Bandit Dataset")
     offline.add_argument("folder", type=Path, help="folder of the run: the network is trained on the earlier part of the log")
     offline.add_argument("--policy", choices=("random", "bts"), default="random", help="which policy's log")
     offline.add_argument("--campaign", choices=("men", "women"), default="men", help="which campaign")
+    offline.add_argument("--record", type=Path, help="folder that the estimate is kept in, for `results`; the run's if not given")
     offline.add_argument("--share", type=float, default=0.5, help="of the log to learn from, the earliest")
     offline.add_argument("--device", default="cpu", help="cpu or cuda")
     _add_training_options(offline, ("network", "seen"))
 
-    results = command("results", run_results, "write the page of all results that were kept")
-    results.add_argument("runs", type=Path, help="folder of runs and recorded results")
+    results = command("results", run_results, "write the page of all records")
+    results.add_argument("records", type=Path, help="folder of records; those in folders below it count too")
     results.add_argument("out", type=Path, help="a Markdown file")
 
     export = command("export", run_export, "write a run as a bundle", data=True)
@@ -234,7 +235,7 @@ def run_offline(options) -> None:
     found = estimated(log, options.folder, chosen, options.share, options.device)
     print(f"{found.count} recommendations, logged by {found.policy}: clicks per thousand\n")
     print(shown(found))
-    print(f"\nkept in {found.save(options.folder)}")
+    print(f"\nkept in {found.save(options.record or options.folder)}")
 
 
 def run_evaluate(options) -> None:
@@ -279,7 +280,7 @@ def _shown(result, record: Path | None) -> None:
 def run_results(options) -> None:
     from .results import write
 
-    print(f"{write(options.runs, options.out)} results in {options.out}")
+    print(f"{write(options.records, options.out)} results in {options.out}")
 
 
 def run_export(options) -> None:

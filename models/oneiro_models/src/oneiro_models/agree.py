@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,7 +25,7 @@ from .data import Dataset, Rows, write_events
 from .encoder import bundled_network
 from .metrics import figures, ranks
 from .oracle import bundled_oracle
-from .results import file_name
+from .record import file_name, keep
 from .train import Scorer
 
 CLOSE = 1e-5
@@ -68,10 +68,7 @@ class Agreement:
         return None
 
     def save(self, folder: Path) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / (file_name(self.data_set, self.rows, self.seen, self.bundle, self.encoder) + SUFFIX)
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return path
+        return keep(self, folder, file_name(self.data_set, self.rows, self.seen, self.bundle, self.encoder) + SUFFIX)
 
 
 def agree(data: Dataset, folder: Path, oneiro: str, kind: str | None = None, seen: str | None = None) -> list[Agreement]:

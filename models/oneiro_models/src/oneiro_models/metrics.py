@@ -18,13 +18,13 @@ CUTOFFS = (5, 10, 20)
 
 @dataclass(frozen=True)
 class Figure:
-    """A mean over rows and its standard error."""
+    """A mean over rows and its standard error; None: not known."""
 
     mean: float
-    error: float
+    error: float | None
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f} ± {self.error:.4f}"
+        return f"{self.mean:.4f}" + ("" if self.error is None else f" ± {self.error:.4f}")
 
 
 def ranks(scores: np.ndarray, left_out: list, targets: np.ndarray) -> np.ndarray:
@@ -78,8 +78,8 @@ def _figure(values: np.ndarray) -> Figure:
 
 
 def as_table(methods: dict[str, dict[str, Figure]]) -> str:
-    """Methods and their figures as a Markdown table."""
-    names = list(next(iter(methods.values())))
+    """Methods and their figures as a Markdown table; what is not known of one stays empty."""
+    names = list(max(methods.values(), key=len))
     lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {method} | " + " | ".join(str(found[name]) for name in names) + " |" for method, found in methods.items()]
+    lines += [f"| {method} | " + " | ".join(str(found.get(name, "")) for name in names) + " |" for method, found in methods.items()]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ alike at every position.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from .bundle import Catalog
 from .data import Dataset, Events, Log, Rows
 from .metrics import Figure
 from .options import Options
+from .record import file_name, keep
 from .train import Scorer, Training, load_run
 
 LIST = 3
@@ -119,10 +120,7 @@ class Estimates:
     figures: dict[str, dict[str, Figure]]
 
     def save(self, folder: Path) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"open-bandit--{self.policy}--{self.campaign}{SUFFIX}"
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return path
+        return keep(self, folder, file_name("open-bandit", self.policy, self.campaign) + SUFFIX)
 
 
 def estimated(log: Log, folder: Path, options: Options, share: float = 0.5, device: str = "cpu") -> Estimates:

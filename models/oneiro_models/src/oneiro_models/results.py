@@ -1,21 +1,25 @@
-"""Results kept as JSON beside the runs, and the page that shows them all."""
+"""Results of evaluations, and the page that shows the records of them all."""
 
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean, stdev
 
 from . import Problem
 from .metrics import Figure, as_table
+from .record import file_name, keep
 
 SUFFIX = ".result.json"
+CLOSE = 1e-4
+"""How far a baseline's means may be apart between results: some were read back from the page, which tells four digits."""
 
 HEAD = (
     "# Results\n\n"
-    "Written by `python -m oneiro_models results RUNS models/RESULTS.md` from what `train`, `evaluate --record` and "
-    "`agree --record` left in RUNS; never by hand.\n\n"
+    "Written by `python -m oneiro_models results models/results models/RESULTS.md` from the [records](results/README.md), "
+    "which `evaluate`, `baselines`, `agree` and `offline` keep with `--record models/results`; never by hand.\n\n"
     "Every item is ranked, those of the history left out or ranked too, as each heading says; ties count against the method. "
     "A figure is the mean over the rows ± its standard error; of several seeds, the mean of theirs ± their standard deviation. "
     "Baselines are computed anew on all rows beside every network. "
@@ -46,20 +50,13 @@ class Result:
         return re.sub(r" --seed \d+", "", self.command)
 
     def file(self) -> str:
-        """A file name that another evaluation of the same subject on the same rows has too."""
-        seed = f"seed {self.seed}" if self.seed else ""
-        return file_name(self.data_set, self.rows, self.seen, self.subject or "baselines", seed) + SUFFIX
+        """A file name that another evaluation of the same subject on the same rows has too; of runs, one with the same options."""
+        configuration = sha256(self.configuration.encode()).hexdigest()[:8] if self.epoch else ""
+        seed = "" if self.seed is None else f"seed {self.seed}"
+        return file_name(self.data_set, self.rows, self.seen, self.subject or "baselines", configuration, seed) + SUFFIX
 
     def save(self, folder: Path) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / self.file()
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return path
-
-
-def file_name(*parts: str) -> str:
-    """What a record is called, without its suffix."""
-    return "--".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part)
+        return keep(self, folder, self.file())
 
 
 def load(path: Path) -> Result:
@@ -153,21 +150,25 @@ def _listed(configurations: list[list[Result]]) -> str:
 
 
 def _agree(group: list[Result]) -> None:
-    """Baselines know no seed: results that differ in them come from different data or code."""
+    """Baselines know no seed: results that differ in them by more than rounding come from different data or code."""
     known: dict[str, dict] = {}
     for result in group:
         for method, found in result.figures.items():
-            if method != result.subject and known.setdefault(method, found) != found:
+            if method != result.subject and not _close(known.setdefault(method, found), found):
                 raise Problem(f"{result.file()} differs from another result in the figures of {method}: evaluate them anew")
 
 
-def write(runs: Path, out: Path) -> int:
-    """Writes the page of all results and agreements under a folder; how many there were."""
+def _close(found: dict[str, Figure], other: dict[str, Figure]) -> bool:
+    return found.keys() == other.keys() and all(abs(found[name].mean - other[name].mean) <= CLOSE for name in found)
+
+
+def write(records: Path, out: Path) -> int:
+    """Writes the page of all records under a folder; how many there were."""
     from . import agree, offline
 
-    found, agreements, estimates = (sorted(runs.rglob(f"*{suffix}")) for suffix in (SUFFIX, agree.SUFFIX, offline.SUFFIX))
+    found, agreements, estimates = (sorted(records.rglob(f"*{suffix}")) for suffix in (SUFFIX, agree.SUFFIX, offline.SUFFIX))
     if not found:
-        raise Problem(f"{runs} holds no results: make some with `train` or `evaluate --record {runs}`")
+        raise Problem(f"{records} holds no results: make some with `evaluate --record {records}`")
     text = page(map(load, found))
     if estimates:
         text += "\n" + offline.section([offline.load(path) for path in estimates])
