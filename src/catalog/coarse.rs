@@ -15,7 +15,7 @@
 //! solves the equation. That number is what is computed here, in f32, a few operations for a row and a point; γ has room
 //! for their rounding. Whatever is too large, too small or broken makes it a NaN, and a NaN rules nothing out.
 //!
-//! **How ⟨q,p⟩ is summed.** Thirty-two products take one instruction of AVX2, which wants one side without signs and
+//! **How ⟨q,p⟩ is summed.** Thirty-two products take one instruction of AVX2, sixty-four one of AVX-512, which wants one side without signs and
 //! adds neighbours into 16 bits: rows are stored as `q + 128`, and |(q + 128)·p| of two neighbours is at most 2·255·63 <
 //! 2¹⁵. The numbers of a *segment* (32 neighbours) go to two such lanes, pairs by turns. A lane starts with −128·Σp, so
 //! that it ends with the products of `q`, at most 128·255 < 2¹⁵; what it wraps around on the way does no harm. Lanes are
@@ -38,9 +38,6 @@ pub(super) const BLOCK: usize = 32;
 
 /// Rows that are multiplied together: their sums and those of a column stay in registers.
 const ROWS: usize = 4;
-
-/// Lanes of a vector.
-const LANES: usize = 8;
 
 /// Four neighbouring numbers of a row or point: one lane of 32 bits.
 const QUAD: usize = 4;
@@ -444,6 +441,13 @@ impl Rows {
     /// Which rows could reach the goal of any point, a bit each; of such a row, `lanes` then has a bit for each point.
     pub(super) fn reaching(&self, column: &Column, goals: &Goals, lanes: &mut [u16; BLOCK]) -> u32 {
         #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            return simd.vectorize(
+                #[inline(always)]
+                || self.reaching_by(simd, column, goals, lanes),
+            );
+        }
+        #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V3::try_new() {
             return simd.vectorize(
                 #[inline(always)]
@@ -582,46 +586,88 @@ fn in_bytes<const WIDTH: usize>(multiplier: Multiplier, row: &[i8], bytes: &mut 
 
 /// Sums of products of whole numbers.
 trait Multiply: Copy {
-    /// A quad of each of [`LANES`] points.
+    /// A quad of each point of a column.
     type Points: Copy;
     /// Two lanes of a segment for each.
     type Sums: Copy;
 
-    fn points(self, points: &[[i8; QUAD]; LANES]) -> Self::Points;
-    fn start(self, starts: &[[i16; 2]; LANES]) -> Self::Sums;
+    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points;
+    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums;
     /// Adds the products of a row's quad and each point's.
     fn add(self, sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums;
     /// Adds the two lanes to each total.
-    fn widen(self, totals: [i32; LANES], sums: Self::Sums) -> [i32; LANES];
+    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums);
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Multiply for pulp::x86::V3 {
-    type Points = pulp::i8x32;
-    type Sums = pulp::i16x16;
+impl Multiply for pulp::x86::V4 {
+    type Points = pulp::i8x64;
+    type Sums = pulp::i16x32;
 
     #[inline(always)]
-    fn points(self, points: &[[i8; QUAD]; LANES]) -> Self::Points {
+    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points {
         pulp::cast(*points)
     }
 
     #[inline(always)]
-    fn start(self, starts: &[[i16; 2]; LANES]) -> Self::Sums {
+    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums {
         pulp::cast(*starts)
     }
 
     #[inline(always)]
     fn add(self, sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums {
-        let row = self.avx._mm256_set1_epi32(pulp::cast(row));
-        let products = self.avx2._mm256_maddubs_epi16(row, pulp::cast(points));
-        pulp::cast(self.avx2._mm256_add_epi16(pulp::cast(sums), products))
+        let row = self.avx512f._mm512_set1_epi32(pulp::cast(row));
+        let products = self.avx512bw._mm512_maddubs_epi16(row, pulp::cast(points));
+        pulp::cast(self.avx512bw._mm512_add_epi16(pulp::cast(sums), products))
     }
 
     #[inline(always)]
-    fn widen(self, totals: [i32; LANES], sums: Self::Sums) -> [i32; LANES] {
+    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums) {
+        let ones = self.avx512f._mm512_set1_epi16(1);
+        let sums = self.avx512bw._mm512_madd_epi16(pulp::cast(sums), ones);
+        *totals = pulp::cast(self.avx512f._mm512_add_epi32(pulp::cast(*totals), sums));
+    }
+}
+
+/// Points of a vector of AVX2.
+#[cfg(target_arch = "x86_64")]
+const HALF: usize = COLUMN / 2;
+
+#[cfg(target_arch = "x86_64")]
+impl Multiply for pulp::x86::V3 {
+    type Points = [pulp::i8x32; 2];
+    type Sums = [pulp::i16x16; 2];
+
+    #[inline(always)]
+    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points {
+        pulp::cast(*points)
+    }
+
+    #[inline(always)]
+    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums {
+        pulp::cast(*starts)
+    }
+
+    #[inline(always)]
+    fn add(self, mut sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums {
+        let row = self.avx._mm256_set1_epi32(pulp::cast(row));
+        for half in 0..2 {
+            let products = self
+                .avx2
+                ._mm256_maddubs_epi16(row, pulp::cast(points[half]));
+            sums[half] = pulp::cast(self.avx2._mm256_add_epi16(pulp::cast(sums[half]), products));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums) {
         let ones = self.avx._mm256_set1_epi16(1);
-        let sums = self.avx2._mm256_madd_epi16(pulp::cast(sums), ones);
-        pulp::cast(self.avx2._mm256_add_epi32(pulp::cast(totals), sums))
+        let (totals, _) = totals.as_chunks_mut::<HALF>();
+        for half in 0..2 {
+            let sums = self.avx2._mm256_madd_epi16(pulp::cast(sums[half]), ones);
+            totals[half] = pulp::cast(self.avx2._mm256_add_epi32(pulp::cast(totals[half]), sums));
+        }
     }
 }
 
@@ -630,16 +676,16 @@ impl Multiply for pulp::x86::V3 {
 struct Plain;
 
 impl Multiply for Plain {
-    type Points = [[i8; QUAD]; LANES];
-    type Sums = [[i16; 2]; LANES];
+    type Points = [[i8; QUAD]; COLUMN];
+    type Sums = [[i16; 2]; COLUMN];
 
     #[inline(always)]
-    fn points(self, points: &[[i8; QUAD]; LANES]) -> Self::Points {
+    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points {
         *points
     }
 
     #[inline(always)]
-    fn start(self, starts: &[[i16; 2]; LANES]) -> Self::Sums {
+    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums {
         *starts
     }
 
@@ -657,11 +703,10 @@ impl Multiply for Plain {
     }
 
     #[inline(always)]
-    fn widen(self, mut totals: [i32; LANES], sums: Self::Sums) -> [i32; LANES] {
+    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums) {
         for (total, [even, odd]) in totals.iter_mut().zip(sums) {
             *total += i32::from(even) + i32::from(odd);
         }
-        totals
     }
 }
 
@@ -673,31 +718,21 @@ fn multiply<M: Multiply>(
     points: &[Segment],
     products: &mut [[i32; COLUMN]; ROWS],
 ) {
-    const VECTORS: usize = COLUMN / LANES;
     let len = points.len();
     let rows: [&[[[u8; QUAD]; SEGMENT]]; ROWS] =
         std::array::from_fn(|row| &rows[row * len..][..len]);
     *products = [[0; COLUMN]; ROWS];
     for (segment, points) in points.iter().enumerate() {
         let rows = rows.map(|row| &row[segment]);
-        let (starts, _) = points.starts.as_chunks::<LANES>();
-        let starts: [M::Sums; VECTORS] = std::array::from_fn(|vector| by.start(&starts[vector]));
-        let mut sums = [starts; ROWS];
+        let mut sums = [by.start(&points.starts); ROWS];
         for (at, points) in points.quads.iter().enumerate() {
-            let (points, _) = points.as_chunks::<LANES>();
-            let points: [M::Points; VECTORS] =
-                std::array::from_fn(|vector| by.points(&points[vector]));
+            let points = by.points(points);
             for row in 0..ROWS {
-                for vector in 0..VECTORS {
-                    sums[row][vector] = by.add(sums[row][vector], rows[row][at], points[vector]);
-                }
+                sums[row] = by.add(sums[row], rows[row][at], points);
             }
         }
         for row in 0..ROWS {
-            let (products, _) = products[row].as_chunks_mut::<LANES>();
-            for vector in 0..VECTORS {
-                products[vector] = by.widen(products[vector], sums[row][vector]);
-            }
+            by.widen(&mut products[row], sums[row]);
         }
     }
 }
@@ -779,8 +814,8 @@ mod tests {
             }
         }
 
-        /// The points by which a row could score as high as it does and `more`, a bit each: by AVX2, where it is there,
-        /// and just so without. Scores that are no numbers are no goals.
+        /// The points by which a row could score as high as it does and `more`, a bit each: by the widest vectors that are
+        /// there, and just so by others and without. Scores that are no numbers are no goals.
         fn reached(&self, row: usize, more: impl Fn(f32) -> f32) -> u16 {
             let column = &self.points.columns[0];
             let mut goals = column.goals();
@@ -793,6 +828,12 @@ mod tests {
             let reaching = self.coarse.reaching(column, &goals, &mut lanes);
             let plain_reaching = self.coarse.reaching_by(Plain, column, &goals, &mut plain);
             assert_eq!((reaching, lanes), (plain_reaching, plain));
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                let mut half = [0; BLOCK];
+                let reaching_by_half = self.coarse.reaching_by(simd, column, &goals, &mut half);
+                assert_eq!((reaching, lanes), (reaching_by_half, half));
+            }
             match reaching >> row & 1 {
                 1 => {
                     assert_ne!(lanes[row], 0, "a row that reaches no goal");
