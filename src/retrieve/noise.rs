@@ -54,7 +54,7 @@ impl Noise for Philox {
 }
 
 /// Blocks of four words that are computed at once.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
 /// One word of each of some blocks.
 type Words = [u32; LANES];

@@ -10,8 +10,11 @@ use pulp::{Arch, Simd, WithSimd};
 use super::super::schedule::Step;
 use crate::network::Affine;
 
-/// Rows that are summed at once.
-const LANES: usize = 32;
+/// Rows that are summed at once where there are so many: their sums wait for each other less than those of fewer.
+const MANY: usize = 64;
+
+/// Rows that are summed at once of those that are left.
+const FEW: usize = 16;
 
 /// A square matrix, laid out for products with vectors.
 #[derive(Debug)]
@@ -41,6 +44,28 @@ impl Matrix {
             out,
         });
     }
+
+    /// Some blocks of the product, from the row `first`. Gives the row after them.
+    #[inline(always)]
+    fn sum<const LANES: usize>(
+        &self,
+        mut first: usize,
+        x: &[f32],
+        blocks: &mut [[f32; LANES]],
+    ) -> usize {
+        for out in blocks {
+            let mut sums = [0.0; LANES];
+            for (column, x) in self.columns.chunks_exact(self.width).zip(x) {
+                let (numbers, _) = column[first..].as_chunks::<LANES>();
+                for (sum, number) in sums.iter_mut().zip(&numbers[0]) {
+                    *sum += number * x;
+                }
+            }
+            *out = sums;
+            first += LANES;
+        }
+        first
+    }
 }
 
 struct Product<'a> {
@@ -54,21 +79,13 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let columns = || self.matrix.columns.chunks_exact(self.matrix.width);
-        let (blocks, rest) = self.out.as_chunks_mut::<LANES>();
-        let done = blocks.len() * LANES;
-        for (block, out) in blocks.iter_mut().enumerate() {
-            let mut sums = [0.0; LANES];
-            for (column, x) in columns().zip(self.x) {
-                let (numbers, _) = column[block * LANES..].as_chunks::<LANES>();
-                for (sum, number) in sums.iter_mut().zip(&numbers[0]) {
-                    *sum += number * x;
-                }
-            }
-            *out = sums;
-        }
+        let Self { matrix, x, out } = self;
+        let (many, rest) = out.as_chunks_mut::<MANY>();
+        let done = matrix.sum(0, x, many);
+        let (few, rest) = rest.as_chunks_mut::<FEW>();
+        let done = matrix.sum(done, x, few);
         rest.fill(0.0);
-        for (column, x) in columns().zip(self.x) {
+        for (column, x) in matrix.columns.chunks_exact(matrix.width).zip(x) {
             for (sum, number) in rest.iter_mut().zip(&column[done..]) {
                 *sum += number * x;
             }
