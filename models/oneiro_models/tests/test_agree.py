@@ -43,10 +43,19 @@ def test_the_tiny_networks_agree(models, films, seen):
 
 def test_the_tiny_oracles_agree(models, films):
     found = agree(films, models / "tiny-oracle", ONEIRO)
-    assert [one.encoder for one in found] == ["affine", "mlp2"]
+    assert [one.encoder for one in found] == ["affine", "mlp2", "Q of value"]
     for one in found:
         assert one.problem() is None and len(one.close) <= 2
         assert one.figures["f32"] == pytest.approx(one.figures["PyTorch"], abs=0.03)
+
+
+def test_the_tiny_values_agree(models, films):
+    """Q-networks of all three forms: scored against rows that are read, against rows of their own, and all items at once."""
+    found = agree(films, models / "tiny-values", ONEIRO)
+    assert [one.encoder for one in found] == ["mcrl", "separate", "Q of mcrl", "Q of separate", "Q of direct"]
+    for one in found:
+        assert one.problem() is None and (one.close, one.apart) == ([], [])
+        assert one.figures["f32"] == pytest.approx(one.figures["PyTorch"], abs=1e-9)
 
 
 def test_rows_of_their_own_are_asked_one_by_one(models, films):

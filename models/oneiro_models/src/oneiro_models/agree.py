@@ -1,8 +1,9 @@
 """oneiro beside PyTorch: `oneiro eval` and the network itself rank the target of every validation row.
 
-The network is the PyTorch module with the weights read back from the bundle. Oracles answer under the same noise. Where two ranks differ, PyTorch's own scores
-say whether they may: the target's score is moved up and down by `CLOSE` of itself, and a rank within what comes out is
-float rounding. Such rows are listed; every other difference is a failure.
+The network is the PyTorch module with the weights read back from the bundle. Oracles answer under the same noise,
+Q-networks by Q of all items. Where two ranks differ, PyTorch's own scores say whether they may: the target's score is
+moved up and down by `CLOSE` of itself, and a rank within what comes out is float rounding. Such rows are listed; every
+other difference is a failure.
 """
 
 import csv
@@ -27,6 +28,7 @@ from .metrics import figures, ranks
 from .oracle import bundled_oracle
 from .record import file_name, keep
 from .train import Scorer
+from .value import BundledValues
 
 CLOSE = 1e-5
 """How close scores are whose order is left to rounding, relative to the target's."""
@@ -39,7 +41,7 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class Agreement:
-    """One encoder or oracle of a bundle on one kind of rows. A rank of None: the target never ranks."""
+    """One encoder, oracle or Q-network of a bundle on one kind of rows. A rank of None: the target never ranks."""
 
     data_set: str
     rows: str
@@ -72,8 +74,8 @@ class Agreement:
 
 
 def agree(data: Dataset, folder: Path, oneiro: str, kind: str | None = None, seen: str | None = None) -> list[Agreement]:
-    """Each encoder and oracle of a bundle by both, with tables as they are and in the smaller types; an encoder that guides
-    an oracle by that alone.
+    """Each encoder, oracle and Q-network of a bundle by both, with tables as they are and in the smaller types; an encoder
+    that was trained to guide an oracle by that alone.
     """
     bundle = Bundle(folder)
     if bundle.strings("ids") != data.catalog.ids:
@@ -91,9 +93,11 @@ def agree(data: Dataset, folder: Path, oneiro: str, kind: str | None = None, see
         seeds = np.argsort(np.argsort(lines))  # of oracles: `oneiro eval` numbers rows by their lines
         bundles = _smaller(bundle, Path(working))
         oracles = bundle.manifest.get("oracles", {})
-        guiding = {oracle["encoder"] for oracle in oracles.values()}
+        guiding = [name for name, oracle in oracles.items() if oracle["encoder"] == name]
         ways = [("encoder", name) for name in bundle.manifest["encoders"] if name not in guiding]
-        for way, judge in [*ways, *(("oracle", name) for name in oracles)]:
+        ways += [("oracle", name) for name in oracles]
+        ways += [("q_network", name) for name in bundle.manifest.get("q_networks", {})]
+        for way, judge in ways:
             expected, least, most = by_pytorch(bundle, way, judge, rows, seeds, seen)
             found, measured = {}, {"PyTorch": {name: figure.mean for name, figure in figures(expected).items()}}
             for dtype, path in bundles.items():
@@ -102,9 +106,10 @@ def agree(data: Dataset, folder: Path, oneiro: str, kind: str | None = None, see
             differ = np.flatnonzero(expected != own)
             pairs = {row: [int(row), _shown(expected[row]), _shown(own[row])] for row in differ}
             close = (least <= own) & (own <= most)
+            shown = f"Q of {judge}" if way == "q_network" else judge
             agreements.append(
                 Agreement(
-                    data.name, chosen, len(rows), seen, name, judge, command,
+                    data.name, chosen, len(rows), seen, name, shown, command,
                     [pair for row, pair in pairs.items() if close[row]],
                     [pair for row, pair in pairs.items() if not close[row]],
                     measured,
@@ -117,9 +122,12 @@ def by_pytorch(bundle: Bundle, way: str, name: str, rows: Rows, seeds: np.ndarra
     """The rank of every target, and the least and the greatest it might be for scores as close as `CLOSE`; [3, n].
     Infinite where the target never ranks.
     """
-    scored = bundle.space(bundle.manifest[f"{way}s"][name]["output"])
-    network = bundled_oracle(bundle, name) if way == "oracle" else bundled_network(bundle, name)
-    scorer = Scorer(network, scored.get("cold", np.zeros(len(scored["rows"]))) == 1)
+    contract = bundle.manifest[f"{way}s"][name]
+    encoder = bundle.manifest["encoders"][contract.get("encoder", name)]
+    none = np.zeros(len(bundle.strings("ids")), np.uint8)
+    cold, unranked = (bundle.space(s).get("cold", none) == 1 if s else none == 1 for s in (encoder["input"], contract.get("output")))
+    read_back = {"encoder": bundled_network, "oracle": bundled_oracle, "q_network": BundledValues}
+    scorer = Scorer(read_back[way](bundle, name), cold, unranked=unranked)
     found = []
     for start in tqdm(range(0, len(rows), BATCH), desc=f"{name} by PyTorch", leave=False):
         histories, targets = rows.histories[start : start + BATCH], rows.targets[start : start + BATCH]
@@ -142,7 +150,8 @@ def by_oneiro(
 ) -> tuple[np.ndarray, dict]:
     """The rank of every target by `oneiro eval`, infinite where it never ranks, and its figures."""
     out = events.with_name("ranks.csv")
-    options = ["--by", way, f"--{way}", name, "--seen", seen, "--ranks", str(out), "--json"]
+    by = {"q_network": "q"}.get(way, way)
+    options = ["--by", by, f"--{way.replace('_', '-')}", name, "--seen", seen, "--ranks", str(out), "--json"]
     command = [oneiro, "eval", str(bundle), str(events), *options]
     try:
         run = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment())

@@ -23,12 +23,13 @@ from .options import Options
 
 
 class Scorer:
-    """Scores by a network, as the oneiro library does: cold items are passed over and never rank. Unless `seen` is `allow`,
-    items of the history are no candidates; it is for who evaluates to leave them out.
+    """Scores by a network, as the oneiro library does: cold items are passed over and never rank, unless others are
+    `unranked`. Unless `seen` is `allow`, items of the history are no candidates; it is for who evaluates to leave them out.
     """
 
-    def __init__(self, network: Network, cold: np.ndarray, seen: str = "allow"):
+    def __init__(self, network: Network, cold: np.ndarray, seen: str = "allow", unranked: np.ndarray | None = None):
         self.network, self.cold, self.seen, self.draws = network.eval(), cold, seen, network.draws
+        self.unranked = cold if unranked is None else unranked
 
     def __call__(self, histories: list[np.ndarray], seeds: np.ndarray | None = None) -> np.ndarray:
         """[B, N], or [D, B, N] where chance plays a part: one for each of D draws, by the seed of each history."""
@@ -38,14 +39,14 @@ class Scorer:
         padded = torch.full((len(windows), max(int(lengths.max()), 1)), shape.items)
         for row, window in enumerate(windows):
             padded[row, : len(window)] = torch.as_tensor(window.astype(np.int64))
-        unranked = np.tile(self.cold, (len(histories), 1))
+        unranked = np.tile(self.unranked, (len(histories), 1))
         if self.seen == "exclude":
             for row, history in zip(unranked, histories):
                 row[history] = True
         with torch.inference_mode():
             unranked = torch.as_tensor(unranked, device=device)
             scores = self.network.answers(padded.to(device), lengths.to(device), seeds, unranked)
-            scores[..., self.cold] = -torch.inf
+            scores[..., self.unranked] = -torch.inf
         return scores.cpu().numpy()
 
 

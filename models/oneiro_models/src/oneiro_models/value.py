@@ -2,10 +2,12 @@
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from . import Problem
 from .bundle import Bundle
+from .bundle.table import values
+from .encoder import bundled_network
 from .encoder.layers import dense
 from .graph import Graph
 from .inference import QNetwork
@@ -36,3 +38,32 @@ def check_values(bundle: Bundle, name: str, network: MCRL, histories: list[np.nd
     apart = float(np.abs(q(histories)[:, warm] - expected).max()) / max(float(np.abs(expected).max()), 1e-30)
     if not apart <= tolerance:  # NaN too
         raise Problem(f"Q-network `{name}` differs from PyTorch by {apart:.2g} (allowed {tolerance:.0g})")
+
+
+class BundledValues(nn.Module):
+    """A bundle's Q-network in PyTorch, with the weights and tables that the bundle holds. It answers by Q."""
+
+    draws = None
+
+    def __init__(self, bundle: Bundle, name: str):
+        super().__init__()
+        contract = bundle.manifest["q_networks"][name]
+        self.below = bundled_network(bundle, contract["encoder"])
+        self.shape, self.items = self.below.shape, self.below.items
+        self.value, self.rows, self.bias = nn.Identity(), None, 0.0
+        if "graph" in contract:
+            kind, weights = bundle.graph(contract["graph"])
+            if kind != "value":
+                raise Problem(f"{bundle.folder}: a graph `{kind}` is not read back, only `value`")
+            weight, bias = (torch.tensor(weights[f"value.{part}"]) for part in ("weight", "bias"))
+            self.value = nn.Linear(*weight.shape)
+            self.value.load_state_dict({"weight": weight.T, "bias": bias})
+        if "output" in contract:
+            space = bundle.space(contract["output"])
+            self.rows = torch.tensor(values(space))
+            self.bias = torch.tensor(space["bias"]) if "bias" in space else 0.0
+
+    def answers(self, histories: Tensor, lengths: Tensor, seeds=None, unranked: Tensor | None = None) -> Tensor:
+        """Q of every item, [B, N]."""
+        found = self.value(self.below(histories, lengths))
+        return found if self.rows is None else found @ self.rows.T + self.bias
