@@ -207,7 +207,7 @@ def test_attributes_bring_items_that_nobody_chose(colours, tmp_path):
     after_4, after_8, after_new = score([np.array([4]), np.array([8]), np.array([12])])
     assert after_4[12] > after_4[13] and after_8[13] > after_8[12] and np.isneginf(after_4[14])
     assert after_new.argmax() == 6  # what follows item-05 follows an item like it
-    export(colours, tmp_path, tmp_path / "bundle", "colours", "made up")
+    export(colours, [tmp_path], tmp_path / "bundle", "colours", "made up")
     bundled = BundleScorer(Bundle(tmp_path / "bundle"))
     found, expected = bundled([np.array([12])])[0], score([np.array([12])])[0]
     np.testing.assert_allclose(found[:14], expected[:14], rtol=1e-4, atol=1e-4)

@@ -99,7 +99,7 @@ def test_the_recipe_ranks_as_was_asked(tmp_path, by, steps):
     data = read(tmp_path / "events.csv")
     few = {"window": 5, "width": 8, "epochs": 1, "batch": 64, "head": "shared"}
     Training(data, tmp_path / "run", Options.chosen("mcrl", **few), "cpu").run()
-    export(data, tmp_path / "run", tmp_path / "new", "new", "", by=by, blend=0.25)
+    export(data, [tmp_path / "run"], tmp_path / "new", "new", "", by=by, blend=0.25)
     bundle, (network, _) = Bundle(tmp_path / "new"), load_run(tmp_path / "run", data, by, 0.25)
     past = [np.array([1, 2, 3]), np.array([8, 0]), np.array([5, 6, 7, 8, 0, 1, 2])]
     found, expected = scorer_of(bundle)(past), Scorer(network, data.cold())(past)

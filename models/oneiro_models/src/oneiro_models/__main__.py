@@ -108,9 +108,11 @@ def parser() -> argparse.ArgumentParser:
     results.add_argument("records", type=Path, help="folder of records; those in folders below it count too")
     results.add_argument("out", type=Path, help="a Markdown file")
 
-    export = command("export", run_export, "write a run as a bundle", data=True)
-    export.add_argument("folder", type=Path, help="folder of the run")
+    export = command("export", run_export, "write runs as a bundle", data=True)
+    export.add_argument("folder", type=Path, help="folder of the run, or of a bundle of the same items whose encoder is taken")
     export.add_argument("out", type=Path, help="folder of the bundle")
+    more = "folder of another run, whose network the bundle holds too; the recipe goes by the first (may be repeated)"
+    export.add_argument("--with", dest="others", type=Path, action="append", default=[], metavar="FOLDER", help=more)
     export.add_argument("--name", help="the bundle's name; its folder's name if not given")
     export.add_argument("--description", default="What people chose next")
     export.add_argument("--dtype", choices=("f32", "f16", "i8"), default="f32", help="how the rows that are scored are stored")
@@ -288,7 +290,7 @@ def run_export(options) -> None:
 
     name = options.name or options.out.resolve().name
     stored = options.dtype, options.exact, options.by, options.blend
-    export(_data(options), options.folder, options.out, name, options.description, *stored)
+    export(_data(options), [options.folder, *options.others], options.out, name, options.description, *stored)
     print(f"wrote {options.out}")
 
 

@@ -9,9 +9,9 @@ import torch
 from . import Problem
 from .bundle import Bundle, BundleWriter, Catalog
 from .bundle.table import table
-from .compare import compare, ranking
+from .compare import PROGRAM, compare, ranking
 from .data import Dataset
-from .encoder import encoder_graph
+from .encoder import bundled_network, encoder_graph
 from .inference import Encoder
 from .networks import MCRL, DreamRec, Network, name_of
 from .oracle import check_oracle, denoiser_graph, oracle_part
@@ -28,9 +28,46 @@ class Description:
     provenance: dict
 
 
+@dataclass
+class Trained:
+    """A network of a run, or of a bundle that was exported before, and how it came about."""
+
+    network: Network
+    cold: np.ndarray
+    seen: str
+    command: str
+
+    @classmethod
+    def of(cls, folder: Path, data: Dataset, by: str | None = None, blend: float | None = None) -> "Trained":
+        if (folder / "manifest.json").exists():
+            bundle = Bundle(folder)
+            if bundle.strings("ids") != data.catalog.ids:
+                raise Problem(f"{folder} has other items than {data.name}")
+            space = bundle.space(next(iter(bundle.manifest["encoders"].values()))["output"])
+            cold = space.get("cold", np.zeros(data.items)) == 1
+            return cls(bundled_network(bundle), cold, bundle.manifest["seen"], bundle.manifest["provenance"]["command"])
+        network, options = load_run(folder, data, by, blend)
+        command = f"{PROGRAM} train DATA RUN{data.split()}{options.command()}"
+        return cls(network, never_ranked(data, options), options.seen, command)
+
+    @property
+    def title(self) -> str:
+        return self.network.title
+
+    def guides(self, other: "Trained") -> bool:
+        """Whether an oracle goes by the very states of this network, and ranks the same rows."""
+        if not isinstance(other.network, DreamRec) or not np.array_equal(self.cold, other.cold):
+            return False
+        own, others = self.network.state_dict(), other.network.state_dict()
+        for rows in (own, others):
+            # What training left in rows that never rank is not in a bundle.
+            rows["items.weight"] = rows["items.weight"][:-1][torch.tensor(~self.cold)]
+        return all(name in others and torch.equal(weight, others[name]) for name, weight in own.items())
+
+
 def export(
     data: Dataset,
-    run: Path,
+    folders: list[Path],
     out: Path,
     name: str,
     description: str,
@@ -39,29 +76,35 @@ def export(
     by: str | None = None,
     blend: float | None = None,
 ) -> None:
-    """The bundle of a run's best network, with its validation figures beside those of the baselines.
+    """The bundle of the best networks of some runs, with their validation figures beside those of the baselines. A folder
+    may also be a bundle, whose first encoder is taken.
 
-    The recipe of MCRL's ranks `by` its logits, by Q, or by a blend of the two.
+    The recipe goes by the first; that of MCRL ranks `by` its logits, by Q, or by a blend of the two.
     """
-    network, options = load_run(run, data, by, blend)
-    cold = never_ranked(data, options)
-    kind = type(network).__name__
-    methods = compare(data, {kind: Scorer(network, cold, options.seen)}, options.seen)
-    metrics = {figure: round(found.mean, 4) for figure, found in methods.pop(kind).items()}
+    first, *others = [Trained.of(folder, data, *((by, blend) if folder == folders[0] else ())) for folder in folders]
+    titles = [one.title for one in (first, *others)]
+    if len(set(titles)) < len(titles):
+        raise Problem(f"a bundle holds each kind of network once, not {' and '.join(titles)}")
+    methods = compare(data, {one.title: Scorer(one.network, one.cold, one.seen) for one in (first, *others)}, first.seen)
+    metrics = {figure: round(found.mean, 4) for figure, found in methods.pop(first.title).items()}
     for method, found in methods.items():
         metrics |= {f"{figure} {method}": round(found[figure].mean, 4) for figure in ("HR@10", "NDCG@10")}
-    train = f"python -m oneiro_models train DATA RUN{data.split()}{options.command()}"
     stored = (f" --dtype {dtype}" if dtype != "f32" else "") + (" --exact" if exact else "")
-    stored += ranking(by, blend)
+    stored += ranking(by, blend) + " --with RUN" * len(others)
     provenance = {
         "licence": data.origin.licence,
         "credit": data.origin.credit,
         "data_set": data.origin.data_set,
-        "command": f"{train} && python -m oneiro_models export DATA RUN OUT{data.split()}{stored}",
+        "command": " && ".join(one.command for one in (first, *others))
+        + f" && {PROGRAM} export DATA RUN OUT{data.split()}{stored}",
         "metrics": metrics,
     }
     about = Description(name, description, {key: value for key, value in provenance.items() if value})
-    finish(write(out, about, data.catalog, network, cold, dtype, exact), about, network, seen=options.seen)
+    bundle = write(out, about, data.catalog, first.network, first.cold, dtype, exact)
+    for one in others:
+        guide = name_of(first.network) if first.guides(one) else None
+        add(bundle, one.network, one.cold, f"{name_of(one.network)}.", dtype, exact, guide=guide)
+    finish(bundle, about, first.network, *(one.network for one in others), seen=first.seen)
 
 
 def write(
@@ -94,13 +137,19 @@ def add(
     dtype: str = "f32",
     exact: bool = False,
     name: str | None = None,
+    guide: str | None = None,
     **spaces: str,
 ) -> None:
     """An encoder with its graph and tables, whose names begin with `prefix`; of DreamRec its oracle too, of MCRL its
     Q-network, of the same `name`.
 
+    `guide`: an encoder of the bundle that has these very weights and tables; the oracle then goes by that one.
     `spaces`: more metrics over the rows it reads; over the rows that are scored, where those are the same as `dtype`.
     """
+    name = name or name_of(network)
+    if guide:
+        add_oracle(bundle, network, prefix, name, guide, bundle.manifest["encoders"][guide]["output"])
+        return
     items, scores, graph = (prefix + name for name in ("items", "scores", "encoder"))
     rows, scored, bias, empty = (_numpy(value) for value in (network.table, network.scored, network.bias, network.empty))
     rows, scored = (np.where(cold[:, None], np.float32(0), values) for values in (rows, scored))
@@ -123,13 +172,9 @@ def add(
         "length": "fixed" if network.fixed else "dynamic",
         "empty_row": "zero" if empty is None else "stored",
     }
-    name = name or name_of(network)
     bundle.encoder(name, graph=graph, input=items, output=output, **contract)
     if isinstance(network, DreamRec):
-        denoiser = f"{prefix}denoiser"
-        bundle.graph(denoiser, *denoiser_graph(network, f"{denoiser}.weights"))
-        own = {"encoder": name, "output": output, "graph": denoiser, "guidance": network.guidance}
-        bundle.oracle(name, f"{prefix}oracle", oracle_part(network), **own)
+        add_oracle(bundle, network, prefix, name, name, output)
     if values:
         own = {"encoder": name, "output": f"{prefix}value", "weight": network.weight}
         if tied:
@@ -143,6 +188,14 @@ def add(
             stored = table(valued, dtype, bias=_numpy(network.value_bias), cold=cold)
             bundle.table(own["output"], stored, exact=source, **{own["output"]: "dot"})
         bundle.q_network(name, **own)
+
+
+def add_oracle(bundle: BundleWriter, network: DreamRec, prefix: str, name: str, encoder: str, output: str) -> None:
+    """DreamRec's denoiser with its tables: an oracle that goes by the states of `encoder` and ranks the space `output`."""
+    denoiser = f"{prefix}denoiser"
+    bundle.graph(denoiser, *denoiser_graph(network, f"{denoiser}.weights"))
+    contract = {"encoder": encoder, "output": output, "graph": denoiser, "guidance": network.guidance}
+    bundle.oracle(name, f"{prefix}oracle", oracle_part(network), **contract)
 
 
 def _numpy(value: torch.Tensor | None) -> np.ndarray | None:
@@ -175,7 +228,7 @@ def check(bundle: Bundle, network: Network, name: str | None = None, tolerance: 
     """
     name = name or name_of(network)
     generator = np.random.default_rng(0)
-    encode = Encoder(bundle, name)
+    encode = Encoder(bundle, bundle.manifest.get("oracles", {}).get(name, {}).get("encoder", name))
     warm = np.flatnonzero(encode.cold == 0)
     worst = 0.0
     for length in range(network.shape.window + 1):
