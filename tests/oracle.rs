@@ -220,6 +220,33 @@ fn a_batch_gives_each_user_what_it_gets_alone() {
     }
 }
 
+/// A run of the graph takes 2¹⁵ numbers, 2048 users of 16 each: those that are left go into a second one.
+#[test]
+fn users_beyond_one_run_of_the_graph_dream_what_they_do_alone() {
+    const USERS: u32 = 2060;
+    let engine = engine();
+    let user = |number: u32| {
+        let mut user = engine.recommender();
+        user.observe_items(&[number % 15, 16 + number / 15 % 20])
+            .unwrap();
+        user
+    };
+    let mut users: Vec<Recommender> = (0..USERS).map(user).collect();
+    let options = options(|options| {
+        options.name = Some("mlp2".into());
+        options.steps = Some(3);
+    });
+    let filter = Filter::default();
+    let batch = engine
+        .retrieve_batch(&mut users, By::Oracle, TOP, &filter, &options)
+        .unwrap();
+    assert_eq!(batch.len(), USERS as usize);
+    for number in [0, 1, 2047, 2048, 2059] {
+        let alone = user(number).retrieve_with(By::Oracle, TOP, &filter, &options);
+        same(&batch[number as usize], &alone.unwrap());
+    }
+}
+
 #[test]
 fn the_recipe_dreams_and_the_cold_do_not() {
     let engine = engine();

@@ -1,7 +1,7 @@
 //! The C ABI: one public module per section of `include/oneiro.h`, in its order.
 //!
 //! `tests/header.rs` makes the header from these files; their documentation is written for C programmers. What stands
-//! between C and Rust (panics, NULL, UTF-8, structs that grow) is in [`boundary`], [`checks`] and [`growing`].
+//! between C and Rust (panics, NULL, UTF-8, structs that grow) is in `boundary`, `checks` and `growing`.
 
 #![allow(
     non_camel_case_types,

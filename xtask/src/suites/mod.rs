@@ -2,6 +2,7 @@
 
 mod c_programs;
 mod clippy;
+mod doc;
 mod fmt;
 mod header;
 mod python;
@@ -28,6 +29,7 @@ pub struct Suite {
 pub const SUITES: &[Suite] = &[
     Suite { name: "fmt",      promise: "the Rust code is formatted",          uses_onnxruntime: false, run: fmt::run },
     Suite { name: "clippy",   promise: "no warnings, whatever the features",  uses_onnxruntime: false, run: clippy::run },
+    Suite { name: "doc",      promise: "the documentation has no dead links", uses_onnxruntime: false, run: doc::run },
     Suite { name: "header",   promise: "every C and C++ standard takes it",   uses_onnxruntime: false, run: header::run },
     Suite { name: "rust",     promise: "unit, integration and doc tests",     uses_onnxruntime: true,  run: rust::run },
     Suite { name: "c",        promise: "C programs and examples work",        uses_onnxruntime: true,  run: c_programs::run },
