@@ -8,9 +8,10 @@ the condition c is the learned vector φ instead of h:
 
 The gradient reaches E[next item] too, and nothing keeps the rows apart: by this loss alone they all come together. With
 `contrast` λ > 0, which is ours, the rows are measured in units of their root mean square, so that x_0 is as large as ε, and
-the softmax of the predicted item over all items joins in, the more the less x_t itself tells:
+a softmax over all items joins in, of what is predicted from fresh noise ε' alone: only the history can tell it the item.
+(Predicted from x_t, it would teach f to read the item off x_t, and the chain, where there is none to read, to run away.)
 
-    loss + λ · weighted mean of −log softmax(E·x̂_0 / √d)[next item], with weights 1 − ᾱ_t
+    loss + λ · mean of −log softmax(E·f(ε', c, t) / √d)[next item]
 
 The chain of `diffusion.py` then turns noise into the oracle x with
 
@@ -80,14 +81,15 @@ class DreamRec(SASRec):
         x_t = signal.sqrt() * x_0 + (1 - signal).sqrt() * torch.randn_like(x_0)
         dropped = torch.rand(len(step), 1, device=x_0.device) < self.dropped
         states = self(batch.histories, batch.lengths) if batch.states is None else batch.states
-        predicted = self.denoiser(x_t, torch.where(dropped, self.unconditional, states), step)
+        condition = torch.where(dropped, self.unconditional, states)
+        predicted = self.denoiser(x_t, condition, step)
         loss = (batch.weights * (x_0 - predicted).square().mean(1)).sum() / batch.weights.sum()
         if not self.contrast:
             return loss
-        logits_of = unit / sqrt(self.shape.width) * predicted
-        weights = batch.weights * (1 - signal[:, 0])
+        blind = self.denoiser(torch.randn_like(x_t), condition, step)
+        logits_of = unit / sqrt(self.shape.width) * blind
         had = None if seen == "allow" else batch.histories.where(batch.histories < self.shape.items, batch.targets[:, None])
-        return loss + self.contrast * full_softmax(logits_of, self.table, None, batch.targets, weights, cold, had)
+        return loss + self.contrast * full_softmax(logits_of, self.table, None, batch.targets, batch.weights, cold, had)
 
     def answers(
         self, histories: Tensor, lengths: Tensor, seeds: np.ndarray | None = None, unranked: Tensor | None = None
