@@ -1,7 +1,8 @@
 //! The race of oracles: from a history to the best 100, by every way of sampling and by what one would write instead.
 //!
 //! `cargo bench --bench oracle -- --python PYTHON [--only zhihu|yoochoose] [--users 1|256] [--quick]`, with a Python that
-//! has what `models/oneiro_models` needs.
+//! has what `models/oneiro_models` needs. `cargo xtask oracle` makes a page of it.
+//!
 //! The peers in `peer.py` are a plain PyTorch sampler and onnxruntime in a loop; everybody has one thread, is asked in
 //! turn, a few calls each, and ranks the same catalogs: DreamRec's Zhihu and YooChoose by their size, steps, schedule and
 //! guidance, with untrained weights. Before any time counts, the chains' best items are compared under the same noise.
@@ -79,7 +80,7 @@ fn main() -> Result<()> {
                 return Err("the bundle could not be made".into());
             }
         }
-        println!("{name}: {items} items, {steps} steps, {schedule}; ms, median (the 90th of 100)");
+        println!("## {name}: {items} items, {steps} steps, {schedule}\n");
         race(python, &folder, &turns)?;
     }
     Ok(())
@@ -109,6 +110,8 @@ fn race(python: &Path, folder: &PathBuf, turns: &[(usize, usize)]) -> Result<()>
             }
         }
     }
+    println!("| users | denoiser | way | ms |\n|---|---|---|---|");
+    let mut bounds = Vec::new();
     for &(users, turns) in turns {
         let mut times: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
         for turn in 0..=turns {
@@ -134,19 +137,25 @@ fn race(python: &Path, folder: &PathBuf, turns: &[(usize, usize)]) -> Result<()>
         let mut medians = BTreeMap::new();
         for ((oracle, way), mut times) in times {
             let (median, most) = (quantile(&mut times, 0.5), quantile(&mut times, 0.9));
-            println!("  {users:>3} users  {oracle:<6}  {way:<11}  {median:>9.3} ({most:.3})");
+            println!("| {users} | {oracle} | {way} | {median:.3} ({most:.3}) |");
             medians.insert((oracle, way), median);
         }
         for (of, oracle, way, peer, bound) in BOUNDS {
             if of == users {
                 let gain = medians[&(oracle, peer)] / medians[&(oracle, way)];
                 let kept = if gain >= bound { "kept" } else { "missed" };
-                println!(
-                    "  {users:>3} users  {oracle} {way}: {gain:.1} times as quick as {peer}, at least {bound}: {kept}"
-                );
+                let users = format!("{users} user{}", if users == 1 { "" } else { "s" });
+                let what = format!("{users}, {oracle}, {way} against {peer}");
+                bounds.push(format!(
+                    "| {what} | {gain:.1} times as quick | at least {bound} | {kept} |"
+                ));
             }
         }
     }
+    println!(
+        "\n| what | found | bound | |\n|---|---|---|---|\n{}\n",
+        bounds.join("\n")
+    );
     Ok(())
 }
 

@@ -8,13 +8,13 @@ mod digest;
 mod error;
 mod lock;
 mod onnxruntime;
+mod pages;
 mod picture;
 mod process;
 mod python;
 mod python_env;
 mod race;
 mod report;
-mod scan;
 mod setup;
 mod suites;
 mod terminal;
@@ -36,6 +36,7 @@ usage: cargo xtask COMMAND
       --only NAME           run this suite only (may be repeated)
       --verbose             show the output of passing suites too
   onnxruntime               bring ONNX Runtime's library into target/onnxruntime
+  oracle                    compare ways to dream (`cargo bench --bench oracle`); writes docs/oracle.md
   picture                   draw docs/demo.svg from what the demo prints
   race [OPTIONS]            race against C by hand, ONNX Runtime, numpy and faiss; writes docs/race.md
       --only PART           start, one, scan or many (may be repeated)
@@ -68,9 +69,10 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
         "test" => test::run(&Workspace::find()?, &test::Options::parse(rest)?),
         "demo" => done(rest, demo::run),
         "onnxruntime" => done(rest, onnxruntime::fetch),
+        "oracle" => done(rest, pages::oracle),
         "picture" => done(rest, picture::run),
         "race" => race::run(&Workspace::find()?, &race::Options::parse(rest)?),
-        "scan" => done(rest, scan::run),
+        "scan" => done(rest, pages::scan),
         "setup" => done(rest, setup::run),
         "help" | "-h" | "--help" => {
             terminal::print(USAGE);

@@ -1,13 +1,8 @@
-//! `cargo xtask scan`: what `benches/scan.rs` finds, as a page.
+//! `cargo xtask scan`: what `benches/scan.rs` finds.
 
-use std::fs;
-
-use crate::about;
-use crate::error::{Error, Result, While};
-use crate::process;
+use super::Page;
+use crate::error::Result;
 use crate::workspace::Workspace;
-
-const FILE: &str = "docs/scan.md";
 
 const BEFORE: &str = "\
 # Ways to score rows
@@ -35,29 +30,12 @@ numbers rule most rows out (`src/catalog/bound.rs`).
 ";
 
 pub fn run(workspace: &Workspace) -> Result<()> {
-    let mut bench = workspace.cargo();
-    bench.args(["bench", "--quiet", "--package", "oneiro", "--bench", "scan"]);
-    let finished = process::capture(&mut bench, true)?;
-    if !finished.status.success() {
-        return Err(Error::new("the benchmark failed"));
-    }
-    let mut page = BEFORE.to_owned();
-    for (name, value) in [
-        ("machine", about::machine()),
-        ("system", about::said("uname", &["-sr"])),
-        ("oneiro", about::commit(workspace)),
-        ("Rust", about::said("rustc", &["--version"])),
-        ("date", about::said("date", &["-u", "+%F"])),
-    ] {
-        page += &format!("- {name}: {value}\n");
-    }
-    page += "\n";
-    for row in finished.output.lines().filter(|line| line.starts_with('|')) {
-        page += row;
-        page += "\n";
-    }
-    page += AFTER;
-    fs::write(workspace.path(FILE), page).while_doing(|| format!("write {FILE}"))?;
-    eprintln!("scan: wrote {FILE}");
-    Ok(())
+    let page = Page {
+        bench: "scan",
+        arguments: &[],
+        before: BEFORE,
+        takes: |line| line.starts_with('|'),
+        after: AFTER,
+    };
+    page.write(workspace)
 }
