@@ -23,7 +23,7 @@
 
 #![forbid(unsafe_code)]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
 use super::bound::LARGEST_RATIO;
 use super::integer::{Multiplier, SOUND, length};
@@ -440,24 +440,26 @@ impl Rows {
 
     /// Which rows could reach the goal of any point, a bit each; of such a row, `lanes` then has a bit for each point.
     pub(super) fn reaching(&self, column: &Column, goals: &Goals, lanes: &mut [u16; BLOCK]) -> u32 {
+        /// Not a closure: the compiler may leave one outside of the function that has the vectors.
+        struct Reaching<'a, M>(M, &'a Rows, &'a Column, &'a Goals, &'a mut [u16; BLOCK]);
+        impl<M: Multiply> NullaryFnOnce for Reaching<'_, M> {
+            type Output = u32;
+
+            #[inline(always)]
+            fn call(self) -> u32 {
+                let Self(by, rows, column, goals, lanes) = self;
+                rows.reaching_by(by, column, goals, lanes)
+            }
+        }
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V4::try_new() {
-            return simd.vectorize(
-                #[inline(always)]
-                || self.reaching_by(simd, column, goals, lanes),
-            );
+            return simd.vectorize(Reaching(simd, self, column, goals, lanes));
         }
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V3::try_new() {
-            return simd.vectorize(
-                #[inline(always)]
-                || self.reaching_by(simd, column, goals, lanes),
-            );
+            return simd.vectorize(Reaching(simd, self, column, goals, lanes));
         }
-        Arch::new().dispatch(
-            #[inline(always)]
-            || self.reaching_by(Plain, column, goals, lanes),
-        )
+        Arch::new().dispatch(Reaching(Plain, self, column, goals, lanes))
     }
 
     #[inline(always)]

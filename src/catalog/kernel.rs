@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
+use std::hint::black_box;
 
 use half::f16;
 use pulp::{Arch, Simd, WithSimd};
@@ -371,6 +372,8 @@ fn score_numbers<T: Stored, const WIDTH: usize, const FINITE: bool>(
             }
         }
     }
+    // Of few rows the compiler would mix the two loops, and take vectors apart.
+    let (sums, squares) = (black_box(&*sums), black_box(&*squares));
     for (index, score) in scores.iter_mut().enumerate() {
         let square = match metric {
             Metric::Cosine => add_lanes(&squares[index]),
