@@ -1155,8 +1155,8 @@ typedef struct oneiro_call_options {
    */
   int64_t deadline_ms;
   /**
-   * The oracle's name in the manifest; NULL, for the recipe's, by default. This and what follows is for ways that use
-   * an oracle.
+   * The oracle's name in the manifest; NULL, for the recipe's, by default. This and what follows, up to `seed`, is for ways
+   * that use an oracle.
    */
   const char *oracle;
   /**
@@ -1184,7 +1184,7 @@ typedef struct oneiro_call_options {
   const float *candidate_scores;
   /**
    * What Q counts against the scores that candidates come with, 0 to 1: each is standardised over the candidates. -1,
-   * for the recipe's choice or the network's, by default.
+   * for that of the recipe's step, or else the network's own, by default.
    */
   float weight;
   /** Must be 0; for a field to come. */

@@ -74,6 +74,14 @@ impl Cancel {
         }
     }
 
+    /// The same request, for what is done even when the time is up.
+    pub(crate) fn patient(&self) -> Self {
+        Self {
+            request: Arc::clone(&self.request),
+            deadline: None,
+        }
+    }
+
     /// [`Error::Cancelled`] if somebody has asked, [`Error::DeadlineExceeded`] if the time is up.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_requested() {

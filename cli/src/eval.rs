@@ -217,10 +217,11 @@ enum Method {
 
 impl Method {
     fn of(arguments: &Arguments, way: Way, bundle: &Bundle) -> Self {
-        let asked = arguments.by.is_some() || arguments.encoder.is_some();
         match arguments.valuing.rank {
             Some(value::Judge::Q) => Self::Ranked(way.into()),
-            None if !asked && bundle.manifest().recipe.steps.len() > 1 => Self::Recipe,
+            None if arguments.by.is_none() && bundle.manifest().recipe.steps.len() > 1 => {
+                Self::Recipe
+            }
             None => Self::Way(way.into()),
         }
     }
@@ -277,6 +278,8 @@ impl<'a> Evaluation<'a> {
         let oracle = arguments.dreaming.name(engine.bundle());
         let q_network = arguments.valuing.name(engine.bundle());
         let cutoffs = arguments.k.iter().map(|&k| k as usize);
+        // A recipe is asked for no more than is measured: more candidates would be ranked otherwise.
+        let candidates = (method != Method::Recipe).then_some(value::CANDIDATES);
         let events = interactions.users.iter().flatten();
         let rows = events.filter(|event| event.predicted);
         let mut lines: Vec<u64> = rows.map(|event| event.line).collect();
@@ -284,7 +287,7 @@ impl<'a> Evaluation<'a> {
         Self {
             engine,
             method,
-            depth: cutoffs.chain([value::CANDIDATES]).max().unwrap_or_default(),
+            depth: cutoffs.chain(candidates).max().unwrap_or_default(),
             way,
             filter: Filter::new().seen(seen),
             seen,
@@ -384,7 +387,7 @@ impl<'a> Evaluation<'a> {
         };
         let best = match self.method {
             Method::Way(by) => return user.rank_of(item, by, &self.filter, options),
-            Method::Ranked(by) => value::rank(user, by, self.depth, &filter, options)?,
+            Method::Ranked(by) => value::rank(user, by, self.depth, &[], &filter, options)?,
             Method::Recipe => user.recommend_with(self.depth, &filter, options)?,
         };
         let own = best.iter().find(|(other, ..)| *other == item);

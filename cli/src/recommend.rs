@@ -1,5 +1,6 @@
 //! `oneiro recommend`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -177,6 +178,15 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         way.map_or(Ok(()), check)?;
     }
     arguments.valuing.check(arguments.by, engine.bundle())?;
+    if arguments.approximate.is_wanted() && way == Some(Way::Q) {
+        let name = arguments.valuing.name(engine.bundle());
+        let entry = name.and_then(|name| engine.manifest().q_networks.get(&name));
+        if entry.is_some_and(|entry| entry.output.is_none()) {
+            let misplaced =
+                "--approximate does not go with a Q-network that values all items itself";
+            return Err(Failure::Usage(misplaced));
+        }
+    }
     let oracle = arguments.dreaming.name(engine.bundle());
     let q_network = arguments.valuing.name(engine.bundle());
     let space = match (way, &oracle, &q_network) {
@@ -193,7 +203,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.probes = arguments.approximate.probes(engine.bundle(), space);
     let mut user = engine.recommender();
     user.observe_items(&history)?;
-    let boosts = arguments
+    let (boosts, pins) = arguments
         .arranging
         .apply(&mut lookup, &mut user, &mut options)?;
     let skipped = lookup.report();
@@ -204,7 +214,9 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
             (Some(way), None) => user.retrieve_with(way.into(), count, &filter, &options),
             (_, Some(value::Judge::Q)) => {
                 let by = way.unwrap_or(Way::Encoder).into();
-                value::rank(&mut user, by, count, &filter, &options)
+                let aside: BTreeSet<u32> = boosts.keys().copied().chain(pins).collect();
+                let aside = Vec::from_iter(aside);
+                value::rank(&mut user, by, count, &aside, &filter, &options)
             }
         }
     })?;

@@ -70,6 +70,9 @@ struct Scored {
 }
 
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
+    if arguments.q_network.is_some() && arguments.by != Way::Q {
+        return Err(Failure::Usage("--q-network goes with --by q"));
+    }
     let engine = wait::on("Opening the bundle", || Engine::open(&arguments.bundle))?;
     let catalog = engine.catalog();
     let mut lookup = Lookup::new(catalog, arguments.skip_unknown);

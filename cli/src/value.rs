@@ -1,7 +1,11 @@
 //! The options that say which Q-network ranks, and how; and ranking by one.
 
+use std::time::Instant;
+
 use clap::{Args, ValueEnum};
-use oneiro::{Arrangement, Bundle, By, CallOptions, Filter, QNetworkOptions, Ranking, Recommender};
+use oneiro::{
+    Arrangement, Bundle, By, CallOptions, Error, Filter, QNetworkOptions, Ranking, Recommender,
+};
 
 use crate::failure::Failure;
 use crate::recommend::Way;
@@ -69,17 +73,46 @@ impl Valuing {
     }
 }
 
-/// The `count` best of what a way retrieves, ranked once more by a Q-network and the scores that they come with.
+/// The `count` best of what a way retrieves, and of items that are set `aside`, ranked once more by a Q-network and the
+/// scores that they come with. A deadline is one for both steps.
 pub fn rank(
     user: &mut Recommender,
     by: By,
     count: usize,
+    aside: &[u32],
     filter: &Filter,
     options: &CallOptions,
 ) -> oneiro::Result<Ranking> {
-    let mut plain = options.clone();
+    let started = Instant::now();
+    let (mut plain, mut options) = (options.clone(), options.clone());
     // Only the list is arranged.
     plain.arrangement = Arrangement::new().dislike_weight(0.0);
-    let candidates = user.retrieve_with(by, count.max(CANDIDATES), filter, &plain)?;
-    user.rank_with(oneiro::Judge::QNetwork, &candidates, count, filter, options)
+    let found = user.retrieve_with(by, count.max(CANDIDATES), filter, &plain)?;
+    let aside = aside.iter().copied();
+    let aside: Vec<u32> = aside.filter(|item| !found.items().contains(item)).collect();
+    let (mut items, mut scores) = (found.items().to_vec(), found.scores().to_vec());
+    if !aside.is_empty() {
+        let judge = match by {
+            By::Popularity => oneiro::Judge::Popularity,
+            By::Encoder => oneiro::Judge::Encoder,
+            By::QNetwork => oneiro::Judge::QNetwork,
+            _ => {
+                let what = "boosts and pins of what an oracle finds, ranked once more".into();
+                return Err(Error::Unsupported { what });
+            }
+        };
+        scores.extend(user.score(judge, &aside, &plain)?);
+        items.extend(aside);
+    }
+    options.deadline = options
+        .deadline
+        .map(|deadline| deadline.saturating_sub(started.elapsed()));
+    let candidates = (items.as_slice(), scores.as_slice());
+    user.rank_with(
+        oneiro::Judge::QNetwork,
+        &candidates,
+        count,
+        filter,
+        &options,
+    )
 }

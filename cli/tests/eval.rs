@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use command::{answer, bundle, command, oneiro};
+use command::{answer, bundle, command, copy_of, oneiro};
 use oneiro::{By, CallOptions, Engine, Filter, Seen};
 use serde_json::Value;
 
@@ -331,7 +331,7 @@ fn a_chain_is_measured_by_the_places_of_its_candidates() {
         let chains: [&[&str]; 2] = [&[], &["--by", "encoder", "--rank", "q", "--weight", "0.5"]];
         for (chain, by) in chains.into_iter().zip(["recipe", "encoder"]) {
             let arguments = ["eval", &tiny, &file, "--json", "--seen", again];
-            let ranks = ["--ranks", written.to_str().unwrap()];
+            let ranks = ["--k", "40", "--ranks", written.to_str().unwrap()];
             let report = oneiro(&[&arguments[..], &ranks, chain].concat()).json();
             assert_eq!(report["by"], by);
             assert_eq!(report["q_network"], "mcrl");
@@ -342,6 +342,42 @@ fn a_chain_is_measured_by_the_places_of_its_candidates() {
     assert!(answer.lines()[0].starts_with("recipe, mcrl, mcrl, "));
     let answer = oneiro(&["eval", &tiny, &file, "--by", "q", "--weight", "0.5"]);
     assert!(answer.error(2).contains("--weight goes with"));
+}
+
+/// A recipe whose steps keep few items ranks otherwise when it is asked for many.
+#[test]
+fn a_recipe_is_measured_as_it_recommends() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, (_keep, few)) = (events(), copy_of("tiny-values"));
+    let manifest = few.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for step in json["recipe"]["steps"].as_array_mut().unwrap() {
+        step["count"] = 6.into();
+    }
+    json["recipe"]["steps"][1]["weight"] = 0.8.into();
+    fs::write(&manifest, json.to_string()).unwrap();
+    let file = write(folder.path(), &events, true);
+    let engine = Engine::open(&few).unwrap();
+    let options = CallOptions::default();
+    let (mut hits, mut hits_of_many, mut count) = (0, 0, 0);
+    for (past, item) in rows(&events, &engine) {
+        let mut user = engine.recommender();
+        user.observe_items(&past).unwrap();
+        let filter = Filter::new().seen(Seen::Allow);
+        let best = user.recommend_with(3, &filter, &options).unwrap();
+        let many = user.recommend_with(40, &filter, &options).unwrap().top(3);
+        let is_in =
+            |ranking: &oneiro::Ranking| item.is_some_and(|item| ranking.items().contains(&item));
+        count += 1;
+        hits += u32::from(is_in(&best));
+        hits_of_many += u32::from(is_in(&many));
+    }
+    assert_ne!(hits, hits_of_many);
+    let few = few.to_str().unwrap();
+    let report = oneiro(&["eval", few, &file, "--json", "--seen", "allow", "--k", "3"]).json();
+    let found = report["figures"][0]["hr"]["mean"].as_f64().unwrap();
+    assert!((found - f64::from(hits) / f64::from(count)).abs() < 1e-9);
 }
 
 /// The past and the item of each row, in the order of the file, which has the latest event first.

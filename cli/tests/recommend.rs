@@ -288,7 +288,8 @@ fn a_q_network_retrieves_and_ranks() {
     let films = |arguments: &[&str]| {
         let seen = ["recommend", &tiny, "--seen", "film-29", "--json", "-k", "5"];
         let report = oneiro(&[&seen[..], arguments].concat()).json();
-        assert_eq!(report["items"][0]["from"], "q_network");
+        let from = report["items"][0]["from"].as_str().unwrap();
+        assert!(["q_network", "pinned"].contains(&from), "{from}");
         report["items"].clone()
     };
     // The recipe ranks what the encoder finds.
@@ -301,6 +302,12 @@ fn a_q_network_retrieves_and_ranks() {
     let disliking = |by: &[&str]| films(&[&["--dislike", "film-3"], by].concat());
     assert_eq!(disliking(&[]), disliking(&by_hand));
     assert_ne!(disliking(&[]), plain);
+    // What is pinned or boosted takes part, wherever it stands among what is retrieved.
+    for aside in ["--pin=film-12@1", "--boost=film-12=100"] {
+        let first = films(&[aside])[0]["id"].clone();
+        assert_eq!(first, "film-12");
+        assert_eq!(films(&[&[aside][..], &by_hand].concat())[0]["id"], first);
+    }
     assert_ne!(plain, films(&["--by", "q"]));
     assert_ne!(
         films(&["--by", "q", "--q-network", "separate"]),
@@ -326,4 +333,7 @@ fn a_q_network_retrieves_and_ranks() {
         assert!(error.contains(words), "{error}");
     }
     assert!(recommend(&["--by", "q"]).error(3).contains("Q-network"));
+    let whole = ["recommend", &tiny, "--by=q", "--q-network=direct"];
+    let answer = oneiro(&[&whole[..], &["--approximate"]].concat());
+    assert!(answer.error(2).contains("--approximate does not go"));
 }

@@ -9,6 +9,7 @@ use super::Arrangement;
 use super::caps::Caps;
 use super::choice::{Candidate, Comparison, choose, in_time, sort};
 use crate::bundle::Bundle;
+use crate::cancel::Cancel;
 use crate::catalog::{Admission, Catalog, Scored, Space};
 use crate::error::{Error, Result};
 use crate::ranking::{Origin, Ranking, Stage};
@@ -115,7 +116,9 @@ impl<'a> Plan<'a> {
         if self.is_plain() {
             return Ok(Ranking::new(fetched, scoring.origin(), stages).top(self.count));
         }
-        let boosted = self.boosted(scoring, search)?;
+        // Boosts and pins are no part of what a deadline leaves out.
+        let patient = search.cancel.patient();
+        let boosted = self.boosted(scoring, &patient)?;
         let pinned: Vec<u32> = self.pins.iter().map(|pin| pin.item).collect();
         let (mut fetched, mut fetch) = (fetched, self.fetch);
         let (list, whole) = loop {
@@ -151,7 +154,7 @@ impl<'a> Plan<'a> {
                 Err(error) => return Err(error),
             }
         };
-        let own = scoring.of(&pinned, &self.admission, search.cancel)?;
+        let own = scoring.of(&pinned, &self.admission, &patient)?;
         let mut others = list
             .iter()
             .map(|candidate| (candidate.item, candidate.score, scoring.origin()));
@@ -174,9 +177,9 @@ impl<'a> Plan<'a> {
     }
 
     /// The boosted items that have a score.
-    fn boosted(&self, scoring: &Scoring, search: Search) -> Result<Vec<Candidate>> {
+    fn boosted(&self, scoring: &Scoring, cancel: &Cancel) -> Result<Vec<Candidate>> {
         let items: Vec<u32> = self.boosts.keys().copied().collect();
-        let scores = scoring.of(&items, &self.admission, search.cancel)?;
+        let scores = scoring.of(&items, &self.admission, cancel)?;
         let candidates = self.boosts.iter().zip(scores);
         let candidates = candidates.map(|((&item, boost), own)| Candidate {
             item,
@@ -316,6 +319,17 @@ mod tests {
 
     /// The list of 3 items by count, when `cancel` says what it says once the first items were fetched.
     fn list(arrangement: Arrangement, disliked: &[u32], cancel: Cancel) -> Result<Ranking> {
+        list_by(arrangement, disliked, cancel, |bundle| {
+            by_popularity(bundle.catalog()).unwrap()
+        })
+    }
+
+    fn list_by(
+        arrangement: Arrangement,
+        disliked: &[u32],
+        cancel: Cancel,
+        scoring: impl Fn(&Bundle) -> Scoring<'_>,
+    ) -> Result<Ranking> {
         let bundle = bundle();
         let arrangement = arrangement.space("s");
         let history = std::iter::empty();
@@ -323,7 +337,7 @@ mod tests {
             .admission(bundle.catalog(), history, Seen::Allow)
             .unwrap();
         let plan = Plan::new(&arrangement, &bundle, disliked, admission, 3, 3).unwrap();
-        let scoring = by_popularity(bundle.catalog()).unwrap();
+        let scoring = scoring(&bundle);
         let search = |cancel| Search {
             threads: 1,
             probes: None,
@@ -369,6 +383,19 @@ mod tests {
         assert_eq!(seen_of(&cut), (&[2][..], Some("arrange")));
         let cut = list(capped.pin(1, 1), &[], late()).unwrap();
         assert_eq!(seen_of(&cut), (&[1, 3][..], None));
+    }
+
+    /// The places of boosted and pinned items in turns of several points are looked up by scans.
+    #[test]
+    fn at_the_deadline_boosts_and_pins_hold_among_the_turns_of_several_points() {
+        fn points(bundle: &Bundle) -> Scoring<'_> {
+            let points = [[1.0f32, 0.0, 0.0], [0.0, 1.0, 0.0]].map(|point| point.as_slice().into());
+            Scoring::rows(Origin::Oracle, bundle.space("s").unwrap(), points.into())
+        }
+        let arrangement = Arrangement::new().boost(3, 5.0).pin(1, 1);
+        let whole = list_by(arrangement.clone(), &[], Cancel::new(), points);
+        let cut = list_by(arrangement, &[], late(), points);
+        assert_eq!(cut.unwrap().items(), whole.unwrap().items());
     }
 
     #[test]

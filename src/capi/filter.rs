@@ -198,8 +198,8 @@ pub struct oneiro_call_options {
     /// (see oneiro_ranking_stopped_after); any other fails with ONEIRO_DEADLINE_EXCEEDED. A batch has candidates once
     /// each of its users does.
     pub deadline_ms: i64,
-    /// The oracle's name in the manifest; NULL, for the recipe's, by default. This and what follows is for ways that use
-    /// an oracle.
+    /// The oracle's name in the manifest; NULL, for the recipe's, by default. This and what follows, up to `seed`, is for ways
+    /// that use an oracle.
     pub oracle: *const c_char,
     /// Goes in so many steps through the oracle's chain, without noise on the way: quicker, and only near to the whole
     /// chain; 0, for all of them, by default. Not with ONEIRO_SAMPLER_COLLAPSED.
@@ -219,7 +219,7 @@ pub struct oneiro_call_options {
     /// oneiro_ranking_scores; NULL, to rank by Q alone, by default.
     pub candidate_scores: *const f32,
     /// What Q counts against the scores that candidates come with, 0 to 1: each is standardised over the candidates. -1,
-    /// for the recipe's choice or the network's, by default.
+    /// for that of the recipe's step, or else the network's own, by default.
     pub weight: f32,
     /// Must be 0; for a field to come.
     pub reserved: i32,

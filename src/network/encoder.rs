@@ -106,7 +106,7 @@ impl Encoder {
         Ok(states)
     }
 
-    /// Which windows go into which run. They differ neither with threads nor with replicas, and so do states.
+    /// Which windows go into which run. They differ neither with threads nor with replicas, nor do states.
     fn runs(&self, windows: &[Vec<u32>]) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..windows.len()).collect();
         order.sort_by_key(|&index| windows[index].len());

@@ -3,7 +3,7 @@
 //! Words come from the counter-based generator Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
 //! easy as 1, 2, 3", SC'11), pairs of Gaussians from pairs of words by the transform of Box and Muller (1958), in f64,
 //! rounded to f32. Logarithm, sine and cosine are sums of their series, made of the operations that IEEE 754 defines to
-//! the last bit: no platform's mathematics has a part in it, and eight of each are computed at once.
+//! the last bit: no platform's mathematics has a part in it, and sixteen of each are computed at once.
 
 #![forbid(unsafe_code)]
 

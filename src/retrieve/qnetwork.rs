@@ -15,7 +15,8 @@ pub struct QNetworkOptions {
     /// Its name in the manifest; the recipe's by default, or the first.
     pub name: Option<String>,
     /// What Q counts, 0 to 1, when it ranks candidates that come with scores: `(1 − weight)·score + weight·Q`, each
-    /// standardised over the candidates. The recipe's by default, or the network's own.
+    /// standardised over the candidates. In a recipe that of its step by
+    /// default; or else the network's own.
     pub weight: Option<f32>,
 }
 

@@ -62,7 +62,7 @@ impl<'a> Scoring<'a> {
         Self { origin, table }
     }
 
-    pub(super) fn rows(origin: Origin, space: &'a Space, points: Vec<Arc<[f32]>>) -> Self {
+    pub(crate) fn rows(origin: Origin, space: &'a Space, points: Vec<Arc<[f32]>>) -> Self {
         let table = Table::Rows { space, points };
         Self { origin, table }
     }

@@ -102,7 +102,7 @@ def test_the_recipe_ranks_as_was_asked(tmp_path, by, steps):
     export(data, [tmp_path / "run"], tmp_path / "new", "new", "", by=by, blend=0.25)
     bundle, (network, _) = Bundle(tmp_path / "new"), load_run(tmp_path / "run", data, by, 0.25)
     past = [np.array([1, 2, 3]), np.array([8, 0]), np.array([5, 6, 7, 8, 0, 1, 2])]
-    found, expected = scorer_of(bundle)(past), Scorer(network, data.cold())(past)
+    found, expected = scorer_of(bundle)(past), Scorer(network, data.cold(), data.seen)(past)
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
     manifest = bundle.manifest
     assert manifest["recipe"]["steps"] == steps and manifest["q_networks"]["mcrl"]["weight"] == 0.25

@@ -36,7 +36,7 @@ HELP = {
     "diffusion_steps": "of dreamrec: steps from noise to item",
     "denoiser": "of dreamrec: mlp1 is one affine layer, whose chain collapses; mlp2 has a hidden layer",
     "unconditional": "of dreamrec: share of histories hidden from the denoiser, so that it can be guided",
-    "contrast": "of dreamrec: weight of a full softmax over the item predicted from noise alone, beside the squared error; 0: as published",
+    "contrast": "of dreamrec: weight of a full softmax over the item predicted from noise and the history, beside the squared error; 0: as published",
     "guidance": "of dreamrec: strength w of the guidance at validation and in the bundle",
     "draws": "of dreamrec: answers to each history at validation, whose figures are averaged",
     "backbone": "of mcrl: the network below its heads; give --blocks 6 with nextitnet",

@@ -45,7 +45,10 @@ class Trained:
                 raise Problem(f"{folder} has other items than {data.name}")
             space = bundle.space(next(iter(bundle.manifest["encoders"].values()))["output"])
             cold = space.get("cold", np.zeros(data.items)) == 1
-            return cls(bundled_network(bundle), cold, bundle.manifest["seen"], bundle.manifest["provenance"]["command"])
+            if by or blend is not None:
+                raise Problem(f"{folder} is a bundle, whose encoder ranks in one way only")
+            command = bundle.manifest.get("provenance", {}).get("command", "")
+            return cls(bundled_network(bundle), cold, bundle.manifest["seen"], command)
         network, options = load_run(folder, data, by, blend)
         command = f"{PROGRAM} train DATA RUN{data.split()}{options.command()}"
         return cls(network, never_ranked(data, options), options.seen, command)
@@ -82,21 +85,21 @@ def export(
     The recipe goes by the first; that of MCRL ranks `by` its logits, by Q, or by a blend of the two.
     """
     first, *others = [Trained.of(folder, data, *((by, blend) if folder == folders[0] else ())) for folder in folders]
-    titles = [one.title for one in (first, *others)]
-    if len(set(titles)) < len(titles):
-        raise Problem(f"a bundle holds each kind of network once, not {' and '.join(titles)}")
+    names = [name_of(one.network) for one in (first, *others)]
+    if len(set(names)) < len(names):
+        raise Problem(f"a bundle holds each kind of network once, not {' and '.join(names)}")
     methods = compare(data, {one.title: Scorer(one.network, one.cold, one.seen) for one in (first, *others)}, first.seen)
     metrics = {figure: round(found.mean, 4) for figure, found in methods.pop(first.title).items()}
     for method, found in methods.items():
         metrics |= {f"{figure} {method}": round(found[figure].mean, 4) for figure in ("HR@10", "NDCG@10")}
     stored = (f" --dtype {dtype}" if dtype != "f32" else "") + (" --exact" if exact else "")
     stored += ranking(by, blend) + " --with RUN" * len(others)
+    exported = f"{PROGRAM} export DATA RUN OUT{data.split()}{stored}"
     provenance = {
         "licence": data.origin.licence,
         "credit": data.origin.credit,
         "data_set": data.origin.data_set,
-        "command": " && ".join(one.command for one in (first, *others))
-        + f" && {PROGRAM} export DATA RUN OUT{data.split()}{stored}",
+        "command": " && ".join([*(one.command for one in (first, *others) if one.command), exported]),
         "metrics": metrics,
     }
     about = Description(name, description, {key: value for key, value in provenance.items() if value})

@@ -158,6 +158,7 @@ class ValueScorer(BundleScorer):
 
     def __init__(self, bundle: Bundle):
         first, *second = bundle.manifest["recipe"]["steps"]
+        self.count, self.seen = (second or [first])[0]["count"], bundle.manifest["seen"]
         super().__init__(bundle, first.get("encoder"))
         self.q = QNetwork(bundle, (first if "q_network" in first else second[0])["q_network"])
         self.weight = second[0]["weight"] if second else None
@@ -172,7 +173,12 @@ class ValueScorer(BundleScorer):
 
         from .reinforcement import blended
 
-        return blended(torch.tensor(super().__call__(histories)), torch.tensor(found), self.weight).numpy()
+        unranked = np.tile(self.cold, (len(histories), 1))
+        if self.seen == "exclude":
+            for row, history in zip(unranked, histories):
+                row[history] = True
+        scores, found, unranked = (torch.tensor(part) for part in (super().__call__(histories), found, unranked))
+        return blended(scores, found, self.weight, unranked, self.count).numpy()
 
 
 def scorer_of(bundle: Bundle) -> BundleScorer:

@@ -48,11 +48,11 @@ def standardised(scores: Tensor, ranked: Tensor) -> Tensor:
     return moved / deviation.where(deviation > 0, 1)
 
 
-def blended(scores: Tensor, values: Tensor, weight: float, unranked: Tensor | None = None) -> Tensor:
-    """`(1 − w)·standardised(score) + w·standardised(Q)` of the `CANDIDATES` best by score in each row [B, N]; −∞ of others."""
+def blended(scores: Tensor, values: Tensor, weight: float, unranked: Tensor | None = None, count: int = CANDIDATES) -> Tensor:
+    """`(1 − w)·standardised(score) + w·standardised(Q)` of the `count` best by score in each row [B, N]; −∞ of others."""
     if unranked is not None:
         scores = scores.masked_fill(unranked, -torch.inf)
-    best, candidates = scores.topk(min(CANDIDATES, scores.shape[1]), dim=1)
+    best, candidates = scores.topk(min(count, scores.shape[1]), dim=1)
     values = values.gather(1, candidates)
     ranked = best.isfinite() & values.isfinite()
     mixed = (1 - weight) * standardised(best, ranked) + weight * standardised(values, ranked)
