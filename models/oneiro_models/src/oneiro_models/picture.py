@@ -15,7 +15,7 @@ from .inference import Oracle, OracleScorer  # noqa: E402
 from .noise import gaussian  # noqa: E402
 
 NEAREST = 5
-LABEL = 28
+LABEL = 36
 """Characters of a title that are shown."""
 
 
@@ -43,7 +43,7 @@ def draw_dream(folder: Path, out: Path, history: list[str], name: str | None = N
     nearest = np.argsort(-scores, kind="stable")[:NEAREST]
     titles = bundle.strings("titles") if "titles.offsets" in bundle.catalog else bundle.strings("ids")
     picture(path, _directions(scorer.rows[~scorer.cold]), _directions(scorer.rows[seen]), _directions(scorer.rows[nearest]),
-            [titles[item][:LABEL] for item in nearest], out)  # fmt: skip
+            [_short(titles[item]) for item in nearest], out)  # fmt: skip
     return [bundle.strings("ids")[item] for item in nearest]
 
 
@@ -75,13 +75,17 @@ def picture(path: np.ndarray, items: np.ndarray, seen: np.ndarray, nearest: np.n
     cosines = _directions(path) @ nearest.T
     for row, name in zip(cosines.T, names):
         right.plot(np.arange(len(path)), row, label=name)
-    right.plot(np.arange(len(path)), (_directions(path) @ items.T).max(1), color="grey", linestyle=":", label="nearest of all")
+    right.plot(np.arange(len(path)), (_directions(path) @ items.T).max(1), color="grey", linestyle=":", label="nearest of all, seen or not")
     right.set(title="How near it comes", xlabel="steps gone", ylabel="cosine to the item")
     right.legend(loc="best", fontsize="small")
     with catch_warnings():
         simplefilter("ignore")  # the font may lack a letter of a title
         figure.savefig(out, dpi=120)
     pyplot.close(figure)
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= LABEL else title[: LABEL - 1].rstrip() + "…"
 
 
 def _directions(rows: np.ndarray) -> np.ndarray:
