@@ -8,11 +8,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Writes a bundle of `items` items into `folder`, with the networks of the bundle in `like`; its rows are stored as
+/// Writes a bundle of `items` items into `folder`, with the encoder of the bundle in `like`; its rows are stored as
 /// `dtype`: `f32`, `f16`, `i8`, or `exact`, which is i8 with the f32 rows beside them.
 pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut manifest: Value = serde_json::from_slice(&fs::read(like.join("manifest.json"))?)?;
+    keep_encoder(&mut manifest);
     let width = manifest["spaces"]["items"]["width"].as_u64().unwrap_or(64) as usize;
     for part in ["encoder", "encoder.weights"] {
         let file = manifest["parts"][part]["file"]
@@ -55,6 +56,24 @@ pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::
         folder.join("manifest.json"),
         serde_json::to_vec_pretty(&manifest)?,
     )
+}
+
+/// Leaves of a bundle what its encoder over the space `items` needs.
+fn keep_encoder(manifest: &mut Value) {
+    for section in ["oracles", "q_networks"] {
+        manifest[section] = json!({});
+    }
+    let wanted = |section: &str, name: &str, entry: &Value| match section {
+        "encoders" => entry["graph"] == "encoder",
+        "graphs" => name == "encoder",
+        "spaces" => ["items", "neighbours"].contains(&name),
+        _ => ["encoder", "encoder.weights"].contains(&name),
+    };
+    for section in ["encoders", "graphs", "spaces", "parts"] {
+        if let Some(entries) = manifest[section].as_object_mut() {
+            entries.retain(|name, entry| wanted(section, name, entry));
+        }
+    }
 }
 
 /// The catalog part of invented items.
