@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import DATA
 from safetensors.numpy import load_file
 
 from oneiro_models import Problem
@@ -95,6 +96,38 @@ def test_a_plain_graph_gives_the_golden_logits(models, tiny, kept):
     for number, prompt in enumerate(prompts_of(kept)):
         inputs = past | {"inputs_embeds": tiny.rows[prompt][None], "attention_mask": np.ones((1, len(prompt)), np.int64)}
         assert np.abs(plain.run(["logits"], inputs)[0][0] - kept[f"text{number}.logits"]).max() <= 1e-4
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """A trained model, written as a bundle outside the repository."""
+    out = tmp_path_factory.mktemp("story")
+    (out / "titles.csv").write_text("item,title\n1,The Big Red Ball\n")
+    checkpoint = DATA / "tinystories-260k"
+    assert main(["export-llm", str(checkpoint), str(out / "bundle"), "--titles", str(out / "titles.csv")]) == 0
+    return LanguageModel(Bundle(out / "bundle"))
+
+
+@pytest.mark.data_set("tinystories-260k")
+def test_a_trained_model_tells_its_stories_word_for_word(story):
+    assert story.contract["begin"] == 1 and story.contract["stop"] == [2] and story.contract["context"] == 512
+    expected = load_file(DATA / "tinystories-260k" / "golden_logits.safetensors")
+    told = json.loads((DATA / "tinystories-260k" / "golden.json").read_text())
+    for number, one in enumerate(told):
+        logits = story.logits(story.read(one["prompt_ids"])[0])
+        assert np.abs(logits - expected[f"prompt{number}.logits"]).max() <= 1e-4
+        assert story.greedy(one["prompt_ids"], len(one["greedy_ids"])) == one["greedy_ids"]
+    assert sum(len(one["greedy_ids"]) for one in told) > 200
+
+
+@pytest.mark.package("transformers")
+@pytest.mark.data_set("tinystories-260k")
+def test_a_trained_model_continues_as_in_transformers(story):
+    from transformers import AutoModelForCausalLM
+
+    reference = AutoModelForCausalLM.from_pretrained(DATA / "tinystories-260k", dtype=torch.float32).eval()
+    expected = reference.generate(torch.tensor([[1]]), do_sample=False, max_new_tokens=200)[0, 1:].tolist()
+    assert story.greedy([1], 200) == expected and len(expected) == 200
 
 
 def test_the_head_is_the_product_with_its_table(tiny, kept):
