@@ -150,6 +150,12 @@ def parser() -> argparse.ArgumentParser:
     llm.add_argument("--context", type=int, help="the most tokens; as many as the checkpoint allows if not given")
     llm.add_argument("--packed", type=int, help="the most tokens of one run, trees of titles included; 1024 more if not given")
     llm.add_argument("--end-of-title", metavar="TOKEN", help="the token that ends a title, as the tokenizer calls it")
+    llm.add_argument("--lora", type=Path, help="folder of a PEFT adapter that is merged into the weights")
+    llm.add_argument("--precision", choices=CHOICES["precision"], default="f32", help="int8 ranks fastest, int4 writes fastest")
+    llm.add_argument("--head-precision", choices=CHOICES["precision"], help="of the head; the same if not given")
+    llm.add_argument("--block", type=int, choices=(32, 128), default=32, help="of int4: numbers that share a scale")
+    llm.add_argument("--accuracy", type=int, choices=(1, 4), default=4, help="of int4: 4 rounds what is multiplied, too; 1 does not")
+    llm.add_argument("--perplexity", type=Path, metavar="FILE", help="a text whose perplexity is measured before and after")
 
     optimise = command("optimise", run_optimise, "optimise the graphs of a bundle ahead of time, so that it opens sooner")
     optimise.add_argument("bundle", type=Path, help="folder of the bundle, which is changed in place")
@@ -203,6 +209,7 @@ CHOICES = {
     "denoiser": ["mlp1", "mlp2"],
     "backbone": ["sasrec", "gru4rec", "caser", "nextitnet"],
     "by": ["logits", "q", "blend"],
+    "precision": ["f32", "f16", "int8", "int4"],
 }
 
 
@@ -339,16 +346,22 @@ def run_convert_recbole(options) -> None:
 
 
 def run_export_llm(options) -> None:
+    from .checkpoint import Checkpoint
     from .export_llm import Written, export_llm, of_bundle, of_titles
+    from .lora import Adapter
 
+    checkpoint = Checkpoint(options.checkpoint, Adapter(options.lora) if options.lora else None)
     if options.bundle:
         base, titles = of_bundle(options.out, options.bundle)
     else:
         name = options.name or options.out.resolve().name
         base, titles = of_titles(options.out, options.titles, name, options.description)
-    written = Written(options.model, options.context, options.packed, options.end_of_title)
+    told = options.head_precision, options.block, options.accuracy
+    written = Written(options.model, options.context, options.packed, options.end_of_title, options.precision, *told)
     source = "--bundle BUNDLE" if options.bundle else "--titles TITLES"
-    export_llm(options.checkpoint, base, titles, written, f"python -m oneiro_models export-llm CHECKPOINT OUT {source}{written.command()}")
+    source += (" --lora LORA" if options.lora else "") + written.command() + (" --perplexity TEXT" if options.perplexity else "")
+    command = f"python -m oneiro_models export-llm CHECKPOINT OUT {source}"
+    export_llm(checkpoint, base, titles, written, command, options.perplexity, print)
     print(f"wrote {options.out}")
 
 

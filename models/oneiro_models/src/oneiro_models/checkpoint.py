@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from . import Problem
+from .lora import Adapter
 
 ARCHITECTURES = ("LlamaForCausalLM", "Qwen2ForCausalLM")
 PROJECTIONS = {
@@ -60,10 +61,12 @@ class Shape:
 
 
 class Checkpoint:
-    """A folder that Hugging Face's `save_pretrained` wrote; tensors are read when they are asked for, as f32."""
+    """A folder that Hugging Face's `save_pretrained` wrote; tensors are read when they are asked for, as f32, with what an
+    adapter adds to them.
+    """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, adapter: Adapter | None = None):
+        self.folder, self.adapter = folder, adapter
         self.config = self._json("config.json")
         architecture = (self.config.get("architectures") or ["none"])[0]
         if architecture not in ARCHITECTURES:
@@ -74,6 +77,8 @@ class Checkpoint:
             raise Problem(f"{folder}: the activation is {self.config['hidden_act']}, expected silu")
         self.name = folder.resolve().name
         self.shape = self._shape()
+        if adapter:
+            adapter.check(set(self.files), self.shape.tied)
 
     def _json(self, file: str) -> dict:
         try:
@@ -127,7 +132,7 @@ class Checkpoint:
             found = file.get_tensor(name).float().numpy()
         if found.shape != shape:
             raise Problem(f"{self.folder}: `{name}` is {list(found.shape)}, expected {list(shape)}")
-        return found
+        return self.adapter.merged(name, found) if self.adapter else found
 
     def matrix(self, layer: int, projection: str) -> np.ndarray:
         """A matrix of a layer, [out, in]."""

@@ -18,7 +18,6 @@ One operator of ONNX Runtime does the attention with rotation, cache and bias. q
 norm need not read again what was just added, sums and norms are one operator too.
 """
 
-from collections.abc import Callable
 from math import pi
 
 import numpy as np
@@ -26,22 +25,15 @@ from onnx import TensorProto
 
 from .checkpoint import Checkpoint, Shape
 from .graph import CONTRIBUTED, Graph
+from .quantise import Product
 
 MASKED = np.float32(-1e30)
 """What an attention bias has where a token may not look. Finite, so that a row that sees nothing makes no NaN."""
 
 HEAD = 16
 
-Product = Callable[[Graph, str, str, np.ndarray, str | None], str]
-"""Adds `x·Wᵀ` to a graph: of the graph, the weight's name, x, W [out, in], and the output's name or None."""
 
-
-def product(graph: Graph, name: str, x: str, weight: np.ndarray, output: str | None = None) -> str:
-    """In f32, W stored [in, out]."""
-    return graph.node("MatMul", [x, graph.constant(name, weight.T)], output or f"{name}.out")
-
-
-def decoder_graph(checkpoint: Checkpoint, weights_file: str, packed: int, multiply: Product = product) -> tuple[bytes, bytes]:
+def decoder_graph(checkpoint: Checkpoint, weights_file: str, packed: int, multiply: Product) -> tuple[bytes, bytes]:
     """The ONNX model of `inputs_embeds` → `hidden_states`, with keys and values of up to `packed` tokens, and its weights."""
     graph = Graph("decoder", weights_file)
     x = graph.input("inputs_embeds", np.float32, [1, "S", checkpoint.shape.width])
@@ -64,7 +56,7 @@ def plain_graph(checkpoint: Checkpoint, weights_file: str, packed: int, rows_fil
     last = graph.node("Cast", [graph.node("Sub", [counts, one], "lasts")], "seqlens_k", to=TensorProto.INT32)
     total = graph.node("Squeeze", [graph.node("Shape", [mask], "total_shape", start=1, end=2)], "total_count")
     total = graph.node("Cast", [total], "total_sequence_length", to=TensorProto.INT32)
-    hidden = layered(graph, checkpoint, x, [last, total], [], packed, product)
+    hidden = layered(graph, checkpoint, x, [last, total], [], packed, Product())
     table = graph.lying("rows", np.float32, [shape.vocabulary, shape.width], rows, rows_file)
     graph.node("FusedMatMul", [hidden, table], "logits", domain=CONTRIBUTED, transB=1)
     graph.output("logits", np.float32, ["B", "S", shape.vocabulary])
@@ -115,7 +107,7 @@ def queries(graph: Graph, checkpoint: Checkpoint, layer: int, n: str, multiply: 
     shape, name = checkpoint.shape, f"layers.{layer}.qkv"
     kinds = [f"self_attn.{kind}_proj" for kind in "qkv"]
     weight = np.concatenate([lengthened(shape, checkpoint.matrix(layer, kind)) for kind in kinds])
-    found = multiply(graph, name, n, weight, None)
+    found = multiply(graph, name, n, weight)
     biases = [checkpoint.bias(layer, kind) for kind in kinds]
     if all(bias is None for bias in biases):
         return found
@@ -133,13 +125,15 @@ def head_graph(rows: np.ndarray, weights_file: str, multiply: Product) -> tuple[
     return graph.save()
 
 
-def tied_head_graph(vocabulary: int, width: int, file: str, offset: int) -> bytes:
-    """The same over f32 rows where they lie, [V, D] from `offset` in another part."""
+def tied_head_graph(rows: np.ndarray, file: str, offset: int) -> bytes:
+    """The same over rows [V, D], f32 or f16, where they lie in another part."""
     graph = Graph("head", file)
-    hidden = graph.input("hidden_states", np.float32, ["R", width])
-    rows = graph.lying("rows", np.float32, [vocabulary, width], offset, file)
-    graph.node("Gemm", [hidden, rows], "logits", transB=1)
-    graph.output("logits", np.float32, ["R", vocabulary])
+    hidden = graph.input("hidden_states", np.float32, ["R", rows.shape[1]])
+    table = graph.lying("rows", rows.dtype.type, list(rows.shape), offset, file)
+    if rows.dtype != np.float32:
+        table = graph.node("Cast", [table], "rows.f32", to=TensorProto.FLOAT)
+    graph.node("Gemm", [hidden, table], "logits", transB=1)
+    graph.output("logits", np.float32, ["R", rows.shape[0]])
     return graph.save()[0]
 
 
@@ -149,7 +143,7 @@ def biased(graph: Graph, checkpoint: Checkpoint, layer: int, projection: str, x:
     weight = checkpoint.matrix(layer, projection)
     if projection == "self_attn.o_proj":
         weight = lengthened(checkpoint.shape, weight.T).T
-    found = multiply(graph, name, x, weight, None)
+    found = multiply(graph, name, x, weight)
     bias = checkpoint.bias(layer, projection)
     return found if bias is None else graph.node("Add", [found, graph.constant(f"{name}.bias", bias)], f"{name}.biased")
 

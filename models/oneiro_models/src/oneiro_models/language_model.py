@@ -102,7 +102,7 @@ class LanguageModel:
         self.name = name or next(iter(models), "none")
         if self.name not in models:
             raise Problem(f"{bundle.folder}: there is no language model `{self.name}`")
-        self.contract = models[self.name]
+        self.folder, self.contract = bundle.folder, models[self.name]
         tables = {table: bundle.manifest["token_tables"][table]["part"] for table in {self.contract["tokens"], *self._head("table")}}
         rows = {table: values(bundle.tensors(part)) for table, part in tables.items()}
         self.rows, self.table = rows[self.contract["tokens"]], next((rows[table] for table in self._head("table")), None)
