@@ -47,6 +47,21 @@ def test_the_schema_refuses_of_values(models, schema, place, value):
 @pytest.mark.parametrize(
     ("place", "value"),
     [
+        (["token_tables", "tokens", "dtype"], "int8"),
+        (["language_models", "lm", "head"], {}),
+        (["language_models", "lm", "stop"], 2),
+        (["language_models", "lm", "begin"], -1),
+        (["language_models", "lm", "context"], 0),
+        (["language_models", "lm", "colour"], "red"),
+    ],
+)
+def test_the_schema_refuses_of_language_models(models, schema, place, value):
+    test_the_schema_refuses(models, schema, place, value, "tiny-lm")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
         (["format"], 2),
         (["name"], ""),
         (["colour"], "red"),

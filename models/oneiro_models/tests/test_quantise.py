@@ -102,6 +102,18 @@ def test_rounding_what_is_multiplied_leaves_a_trained_model_as_it_is(tmp_path, p
     assert apart <= 3e-2 and same >= 0.98
 
 
+@pytest.mark.data_set("tinystories-260k")
+def test_a_prompt_in_pieces_is_the_prompt_in_int8(tmp_path):
+    model = exported(DATA / "tinystories-260k", tmp_path / "small", Written(precision="int8"))
+    told = json.loads((DATA / "tinystories-260k" / "golden.json").read_text())
+    for one in told:
+        prompt = one["prompt_ids"] + one["greedy_ids"]
+        whole, _ = model.read(prompt)
+        _, past = model.read(prompt[:60])
+        rest, _ = model.read(prompt[60:], past)
+        assert np.abs(rest - whole[60:]).max() <= 1e-4
+
+
 def test_a_row_in_int8_does_not_depend_on_the_rows_beside_it():
     generator = np.random.default_rng(0)
     weight = generator.normal(size=(48, 64)).astype(np.float32)

@@ -179,8 +179,8 @@ def lengthened(shape: Shape, rows: np.ndarray) -> np.ndarray:
 
 
 def rotations(shape: Shape, count: int) -> np.ndarray:
-    """The angle of every pair of a head in the graph at every position, f64 [count, h/2]: frequencies θ^(−2i/h) and angles are rounded to f32 where
-    PyTorch rounds them, but computed in f64, so that every processor gives the same.
+    """The angle of every pair of a head in the graph at every position, f64 [count, h/2]: frequencies θ^(−2i/h) and angles
+    are rounded to f32 where PyTorch rounds them, but computed in f64, so that every processor gives the same.
 
     Scaled as `linear`: all frequencies by 1/factor. As `llama3`: frequencies whose wave is longer than the context the model
     first had, over `low_freq_factor`, by 1/factor; those whose wave is shorter than it over `high_freq_factor` not at all;

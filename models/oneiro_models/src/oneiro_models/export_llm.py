@@ -161,7 +161,8 @@ def _perplexities(
             found[f"{written.name} perplexity f32"] = perplexity(LanguageModel(Bundle(exact.finish())), words)
         kept = BundleWriter(Path(folder, "kept"), "kept", "")
         kept.manifest, kept.files = base.manifest, base.files
-        found[f"{written.name} perplexity {written.precision}"] = perplexity(LanguageModel(Bundle(kept.finish()), written.name), words)
+        own = LanguageModel(Bundle(kept.finish()), written.name)
+        found[f"{written.name} perplexity {written.precision}"] = perplexity(own, words)
     for name, figure in found.items():
         show(f"{name.removeprefix(written.name + ' ')}: {figure:.4f}")
     return found

@@ -66,8 +66,10 @@ def transformer(bundle: Bundle, name: str) -> torch.nn.Module:
     contract = bundle.manifest["language_models"][name]
     nodes = onnx.load(bundle.path(bundle.manifest["graphs"][contract["graph"]]["model"])).graph
     _, weights = bundle.graph(contract["graph"])
-    (attention, *_), (norm, *_) = ([node for node in nodes.node if kind in node.op_type] for kind in ("Attention", "Normalization"))
-    told = {attribute.name: onnx.helper.get_attribute_value(attribute) for node in (norm, attention) for attribute in node.attribute}
+    told = {}
+    for kind in ("SimplifiedLayerNormalization", "GroupQueryAttention"):
+        node = next(node for node in nodes.node if node.op_type == kind)
+        told |= {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     rows = values(bundle.tensors(bundle.manifest["token_tables"][contract["tokens"]]["part"]))
     # θ of the angles that the second pair has at position 1: θ^(−2/h).
     angle = np.arctan2(weights["sin_cache"][1, 1], weights["cos_cache"][1, 1]).astype(np.float64)

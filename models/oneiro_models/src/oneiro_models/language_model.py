@@ -103,9 +103,11 @@ class LanguageModel:
         if self.name not in models:
             raise Problem(f"{bundle.folder}: there is no language model `{self.name}`")
         self.folder, self.contract = bundle.folder, models[self.name]
-        tables = {table: bundle.manifest["token_tables"][table]["part"] for table in {self.contract["tokens"], *self._head("table")}}
-        rows = {table: values(bundle.tensors(part)) for table, part in tables.items()}
-        self.rows, self.table = rows[self.contract["tokens"]], next((rows[table] for table in self._head("table")), None)
+        self.rows = values(bundle.tensors(bundle.manifest["token_tables"][self.contract["tokens"]]["part"]))
+        self.table = None
+        for table in self._head("table"):
+            own = bundle.manifest["token_tables"][table]["part"]
+            self.table = self.rows if table == self.contract["tokens"] else values(bundle.tensors(own))
         self.graph = session(bundle, self.contract["graph"])
         self.head = next((session(bundle, graph) for graph in self._head("graph")), None)
         self.tokenizer = tokenizer_of(bundle.path(self.contract["tokenizer"]).read_bytes())

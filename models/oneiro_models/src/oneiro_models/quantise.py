@@ -8,9 +8,10 @@ likewise, row by row, when the graph runs: with r the greatest |x| of a row of x
     x·Wᵀ ≈ r·scale/127 · Σ (u − 128)·q          u = round(127·x/r) + 128
 
 whose sum is in whole numbers. So a row's product does not depend on the rows beside it, and a token means the same alone, in
-a prompt and in a tree. (`DynamicQuantizeMatMul` takes one scale for all rows of a run: 15 % to 25 % faster, but rows much
-smaller than the largest lose their digits.) x86 processors without VNNI add pairs of products in 16 bits, which overflow only
-where two neighbouring weights and activations are all close to their greatest.
+a prompt and in a tree. (`DynamicQuantizeMatMul` takes one scale for all rows of a run: 15 % to 25 % faster, but of
+tinystories-260k the logits are 2.3 % off instead of 1.1 %, and move by 2.7 % where a prompt is cut in two.) x86 processors
+without VNNI add pairs of products in 16 bits, which overflow only where two neighbouring weights and what they are multiplied
+with are all close to their greatest.
 
 `int4`: W in blocks of `block` numbers, each as `scale·(q − 8)`, q in 0 … 15. Of several scales the one with the least squared
 error is taken; with the largest the number that is greatest in size becomes −8. `accuracy` 4 rounds what is multiplied to 8

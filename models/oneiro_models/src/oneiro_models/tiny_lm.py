@@ -53,10 +53,11 @@ CONFIG = {
 
 
 def write_tiny_lm(folder: Path) -> None:
-    """The same bytes at every run."""
+    """The same bytes at every run: the model `lm`, and `plain`, the same in the form of onnxruntime-genai's builder."""
     generator = np.random.default_rng(SEED)
     catalog, _ = invented(generator)
-    about = Description("tiny-lm", "Forty invented films and an untrained language model, for tests", made_by("tiny-lm models/tiny-lm"))
+    made = made_by("tiny-lm models/tiny-lm")
+    about = Description("tiny-lm", "Forty invented films and an untrained language model, for tests", made)
     bundle = BundleWriter(folder, about.name, about.description)
     bundle.catalog(catalog)
     with TemporaryDirectory() as checkpoint:
@@ -67,7 +68,8 @@ def write_tiny_lm(folder: Path) -> None:
     assert weights == bundle.files["lm.weights"]
     bundle.graph("plain", graph, ["lm.weights", "tokens"])
     lm = bundle.manifest["language_models"]["lm"]
-    bundle.language_model("plain", **{key: value for key, value in lm.items() if key not in ("head", "packed")} | {"graph": "plain"})
+    plain = {key: value for key, value in lm.items() if key not in ("head", "packed")}
+    bundle.language_model("plain", **plain | {"graph": "plain"})
     recipe = {"steps": [{"retrieve": "popularity", "count": len(catalog)}], "cold": "popularity"}
     bundle.finish(seen="exclude", recipe=recipe, provenance=about.provenance)
 
