@@ -140,6 +140,25 @@ def parser() -> argparse.ArgumentParser:
     recbole.add_argument("out", type=Path, help="folder of the bundle")
     recbole.add_argument("--tokens", type=Path, help="text file of item ids in RecBole's order, one a line, without its [PAD]")
 
+    llm = command("export-llm", run_export_llm, "write a Llama or Qwen2 checkpoint of Hugging Face as the language model of a bundle")
+    llm.add_argument("checkpoint", type=Path, help="folder with config.json, model.safetensors or its shards, tokenizer.json")
+    llm.add_argument("out", type=Path, help="folder of the bundle")
+    source = llm.add_mutually_exclusive_group(required=True)
+    source.add_argument("--bundle", type=Path, help="folder of a bundle, all of which is taken over")
+    source.add_argument("--titles", type=Path, help="CSV or Parquet file of item, title, for a bundle of nothing else")
+    llm.add_argument("--name", help="of a bundle made of titles; its folder's name if not given")
+    llm.add_argument("--description", default="Items by their titles, and a language model", help="likewise")
+    llm.add_argument("--model", default="lm", help="the language model's name in the bundle")
+    llm.add_argument("--context", type=int, help="the most tokens; as many as the checkpoint allows if not given")
+    llm.add_argument("--packed", type=int, help="the most tokens of one run, trees of titles included; 1024 more if not given")
+    llm.add_argument("--end-of-title", metavar="TOKEN", help="the token that ends a title, as the tokenizer calls it")
+    llm.add_argument("--lora", type=Path, help="folder of a PEFT adapter that is merged into the weights")
+    llm.add_argument("--precision", choices=CHOICES["precision"], default="f32", help="int8 ranks fastest, int4 writes fastest")
+    llm.add_argument("--head-precision", choices=CHOICES["precision"], help="of the head; the same if not given")
+    llm.add_argument("--block", type=int, choices=(32, 128), default=32, help="of int4: numbers that share a scale")
+    llm.add_argument("--accuracy", type=int, choices=(1, 4), default=4, help="of int4: 4 rounds what is multiplied, too; 1 does not")
+    llm.add_argument("--perplexity", type=Path, metavar="FILE", help="a text whose perplexity is measured before and after")
+
     optimise = command("optimise", run_optimise, "optimise the graphs of a bundle ahead of time, so that it opens sooner")
     optimise.add_argument("bundle", type=Path, help="folder of the bundle, which is changed in place")
 
@@ -163,6 +182,13 @@ def parser() -> argparse.ArgumentParser:
     tiny_values = command("tiny-values", run_tiny_values, "write the tests' bundle models/tiny-values")
     tiny_values.add_argument("out", type=Path, help="folder of the bundle")
 
+    tiny_lm = command("tiny-lm", run_tiny_lm, "write the tests' bundle models/tiny-lm")
+    tiny_lm.add_argument("out", type=Path, help="folder of the bundle")
+
+    golden_lm = command("golden-lm", run_golden_lm, "write golden vectors of a bundle's language model; needs transformers")
+    golden_lm.add_argument("bundle", type=Path, help="folder of the bundle")
+    golden_lm.add_argument("out", type=Path, help="a .safetensors file")
+
     golden = command("golden", run_golden, "write golden vectors of a bundle's encoder")
     golden.add_argument("bundle", type=Path, help="folder of the bundle")
     oracles = command("golden-oracles", run_golden_oracles, "write golden vectors of a bundle's oracles")
@@ -185,6 +211,7 @@ CHOICES = {
     "denoiser": ["mlp1", "mlp2"],
     "backbone": ["sasrec", "gru4rec", "caser", "nextitnet"],
     "by": ["logits", "q", "blend"],
+    "precision": ["f32", "f16", "int8", "int4"],
 }
 
 
@@ -320,6 +347,26 @@ def run_convert_recbole(options) -> None:
     print(f"wrote {options.out}")
 
 
+def run_export_llm(options) -> None:
+    from .checkpoint import Checkpoint
+    from .export_llm import Written, export_llm, of_bundle, of_titles
+    from .lora import Adapter
+
+    checkpoint = Checkpoint(options.checkpoint, Adapter(options.lora) if options.lora else None)
+    if options.bundle:
+        base, titles = of_bundle(options.out, options.bundle)
+    else:
+        name = options.name or options.out.resolve().name
+        base, titles = of_titles(options.out, options.titles, name, options.description)
+    told = options.head_precision, options.block, options.accuracy
+    written = Written(options.model, options.context, options.packed, options.end_of_title, options.precision, *told)
+    source = "--bundle BUNDLE" if options.bundle else "--titles TITLES"
+    source += (" --lora LORA" if options.lora else "") + written.command() + (" --perplexity TEXT" if options.perplexity else "")
+    command = f"python -m oneiro_models export-llm CHECKPOINT OUT {source}"
+    export_llm(checkpoint, base, titles, written, command, options.perplexity, print)
+    print(f"wrote {options.out}")
+
+
 def run_events(options) -> None:
     from .data import write_events
 
@@ -350,6 +397,18 @@ def run_tiny_values(options) -> None:
     from .tiny import write_tiny_values
 
     write_tiny_values(options.out)
+
+
+def run_tiny_lm(options) -> None:
+    from .tiny_lm import write_tiny_lm
+
+    write_tiny_lm(options.out)
+
+
+def run_golden_lm(options) -> None:
+    from .golden_lm import golden_lm
+
+    golden_lm(options.bundle, options.out)
 
 
 def run_optimise(options) -> None:
