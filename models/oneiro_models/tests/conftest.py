@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config, items):
     able = [item for item in here if ONEIRO or not item.get_closest_marker("oneiro")]
     config.stash[LEFT_OUT] = {
         "data sets: set ONEIRO_DATA": len(items) - len(sets),
-        "the package recbole": len(sets) - len(here),
+        "the packages recbole, transformers or peft": len(sets) - len(here),
         "the command oneiro: build it, or set ONEIRO_COMMAND": len(here) - len(able),
     }
     items[:] = able

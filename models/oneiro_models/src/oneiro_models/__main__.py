@@ -138,6 +138,19 @@ def parser() -> argparse.ArgumentParser:
     recbole.add_argument("out", type=Path, help="folder of the bundle")
     recbole.add_argument("--tokens", type=Path, help="text file of item ids in RecBole's order, one a line, without its [PAD]")
 
+    llm = command("export-llm", run_export_llm, "write a Llama or Qwen2 checkpoint of Hugging Face as the language model of a bundle")
+    llm.add_argument("checkpoint", type=Path, help="folder with config.json, model.safetensors or its shards, tokenizer.json")
+    llm.add_argument("out", type=Path, help="folder of the bundle")
+    source = llm.add_mutually_exclusive_group(required=True)
+    source.add_argument("--bundle", type=Path, help="folder of a bundle, all of which is taken over")
+    source.add_argument("--titles", type=Path, help="CSV or Parquet file of item, title, for a bundle of nothing else")
+    llm.add_argument("--name", help="of a bundle made of titles; its folder's name if not given")
+    llm.add_argument("--description", default="Items by their titles, and a language model", help="likewise")
+    llm.add_argument("--model", default="lm", help="the language model's name in the bundle")
+    llm.add_argument("--context", type=int, help="the most tokens; as many as the checkpoint allows if not given")
+    llm.add_argument("--packed", type=int, help="the most tokens of one run, trees of titles included; 1024 more if not given")
+    llm.add_argument("--end-of-title", metavar="TOKEN", help="the token that ends a title, as the tokenizer calls it")
+
     optimise = command("optimise", run_optimise, "optimise the graphs of a bundle ahead of time, so that it opens sooner")
     optimise.add_argument("bundle", type=Path, help="folder of the bundle, which is changed in place")
 
@@ -160,6 +173,13 @@ def parser() -> argparse.ArgumentParser:
 
     tiny_values = command("tiny-values", run_tiny_values, "write the tests' bundle models/tiny-values")
     tiny_values.add_argument("out", type=Path, help="folder of the bundle")
+
+    tiny_lm = command("tiny-lm", run_tiny_lm, "write the tests' bundle models/tiny-lm")
+    tiny_lm.add_argument("out", type=Path, help="folder of the bundle")
+
+    golden_lm = command("golden-lm", run_golden_lm, "write golden vectors of a bundle's language model; needs transformers")
+    golden_lm.add_argument("bundle", type=Path, help="folder of the bundle")
+    golden_lm.add_argument("out", type=Path, help="a .safetensors file")
 
     golden = command("golden", run_golden, "write golden vectors of a bundle's encoder")
     golden.add_argument("bundle", type=Path, help="folder of the bundle")
@@ -318,6 +338,20 @@ def run_convert_recbole(options) -> None:
     print(f"wrote {options.out}")
 
 
+def run_export_llm(options) -> None:
+    from .export_llm import Written, export_llm, of_bundle, of_titles
+
+    if options.bundle:
+        base, titles = of_bundle(options.out, options.bundle)
+    else:
+        name = options.name or options.out.resolve().name
+        base, titles = of_titles(options.out, options.titles, name, options.description)
+    written = Written(options.model, options.context, options.packed, options.end_of_title)
+    source = "--bundle BUNDLE" if options.bundle else "--titles TITLES"
+    export_llm(options.checkpoint, base, titles, written, f"python -m oneiro_models export-llm CHECKPOINT OUT {source}{written.command()}")
+    print(f"wrote {options.out}")
+
+
 def run_events(options) -> None:
     from .data import write_events
 
@@ -348,6 +382,18 @@ def run_tiny_values(options) -> None:
     from .tiny import write_tiny_values
 
     write_tiny_values(options.out)
+
+
+def run_tiny_lm(options) -> None:
+    from .tiny_lm import write_tiny_lm
+
+    write_tiny_lm(options.out)
+
+
+def run_golden_lm(options) -> None:
+    from .golden_lm import golden_lm
+
+    golden_lm(options.bundle, options.out)
 
 
 def run_optimise(options) -> None:

@@ -9,8 +9,12 @@ INLINE = 256
 OPSET = 18
 
 
+CONTRIBUTED = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+
+
 class Graph:
-    """One output of every node is read, and names it."""
+    """One output of most nodes is read, and names it."""
 
     def __init__(self, name: str, weights_file: str):
         self.name, self.weights_file = name, weights_file
@@ -31,16 +35,29 @@ class Graph:
         self.initializers.append(external(name, np.ascontiguousarray(value), self.weights_file, self.weights))
         return name
 
+    def lying(self, name: str, dtype: type, shape: list[int], offset: int, file: str) -> str:
+        """A weight that lies in another file already."""
+        tensor = TensorProto(name=name, dims=shape, data_type=_onnx_type(dtype))
+        _place(tensor, file, offset, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        self.initializers.append(tensor)
+        return name
+
     def node(self, operator: str, inputs: list[str], output: str, skipped: int = 0, **attributes) -> str:
         """`skipped`: how many of the operator's outputs come before the one that is read."""
-        self.nodes.append(helper.make_node(operator, inputs, [""] * skipped + [output], output, **attributes))
-        return output
+        return self.several(operator, inputs, [""] * skipped + [output], output, **attributes)[-1]
+
+    def several(self, operator: str, inputs: list[str], outputs: list[str], name: str, **attributes) -> list[str]:
+        """A node of which more than one output is read; those called `""` are not."""
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name, **attributes))
+        return outputs
 
     def save(self) -> tuple[bytes, bytes]:
         """The model and its external data; the same graph gives the same bytes."""
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self.initializers)
-        opset = helper.make_opsetid("", OPSET)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=8, producer_name="oneiro_models")
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == CONTRIBUTED for node in self.nodes):
+            opsets.append(helper.make_opsetid(CONTRIBUTED, 1))
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="oneiro_models")
         return model.SerializeToString(deterministic=True), bytes(self.weights)
 
 
@@ -50,11 +67,15 @@ def external(name: str, value: np.ndarray, weights_file: str, weights: bytearray
         return numpy_helper.from_array(value, name)
     weights += bytes(-len(weights) % ALIGNMENT)
     tensor = TensorProto(name=name, dims=value.shape, data_type=_onnx_type(value.dtype.type))
-    tensor.raw_data = value.tobytes()
-    external_data_helper.set_external_data(tensor, weights_file, len(weights), value.nbytes)
-    weights += tensor.raw_data
-    tensor.ClearField("raw_data")
+    _place(tensor, weights_file, len(weights), value.nbytes)
+    weights += value.tobytes()
     return tensor
+
+
+def _place(tensor: TensorProto, weights_file: str, offset: int, length: int) -> None:
+    tensor.raw_data = b"\0"  # asked for by the call, and then forgotten
+    external_data_helper.set_external_data(tensor, weights_file, offset, length)
+    tensor.ClearField("raw_data")
 
 
 def _onnx_type(dtype: type) -> int:

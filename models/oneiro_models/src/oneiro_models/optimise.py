@@ -28,9 +28,7 @@ LAID_OUT = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
 def optimise(folder: Path) -> dict[str, str]:
     """Rewrites the bundle in `folder`; what became of each graph, by name."""
     bundle = Bundle(folder)
-    writer = BundleWriter(folder, "", "")
-    writer.manifest = bundle.manifest
-    writer.files = {part["file"]: (folder / part["file"]).read_bytes() for part in bundle.manifest["parts"].values()}
+    writer = BundleWriter.again(bundle, folder)
     changes = {}
     graphs = bundle.manifest.get("graphs", {})
     holders = Counter(part for entry in graphs.values() for part in [entry["model"], *entry.get("weights", [])])

@@ -1,6 +1,11 @@
 """Item tables: one row an item, as f32, f16 or i8 (models/README.md, "Item tables")."""
 
+import json
+
 import numpy as np
+
+ALIGNMENT = 64
+"""Of the rows of a token table in their file, which a graph may read there too."""
 
 
 def table(rows, dtype: str = "f32", *, bias=None, cold=None, empty=None) -> dict[str, np.ndarray]:
@@ -28,3 +33,22 @@ def quantised(rows: np.ndarray) -> dict[str, np.ndarray]:
     q = np.rint(rows / np.where(scale > 0, scale, 1)[:, None]).clip(-127, 127).astype(np.int8)
     error = np.linalg.norm(rows.astype(np.float64) - scale[:, None].astype(np.float64) * q, axis=1)
     return {"rows": q, "scale": scale.astype(np.float32), "error": error.astype(np.float32)}
+
+
+def aligned(tensors: dict[str, np.ndarray]) -> bytes:
+    """The safetensors file that holds `rows` first, at a multiple of 64."""
+    names, end, header = ["rows", *sorted(tensors.keys() - {"rows"})], 0, {}
+    for name in names:
+        tensor = tensors[name]
+        kind = {"f": "F", "i": "I"}[tensor.dtype.kind] + str(8 * tensor.itemsize)
+        header[name] = {"dtype": kind, "shape": tensor.shape, "data_offsets": [end, end + tensor.nbytes]}
+        end += tensor.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    content = [len(text).to_bytes(8, "little"), text, *(np.ascontiguousarray(tensors[name]).tobytes() for name in names)]
+    return b"".join(content)
+
+
+def rows_at(file: bytes) -> int:
+    """Where the rows begin in a file that is `aligned`."""
+    return 8 + int.from_bytes(file[:8], "little")

@@ -13,6 +13,7 @@ from .. import Problem
 from .catalog import Catalog
 from .place import bundle_files, put_in_place
 from .reader import Bundle
+from .table import aligned
 
 DTYPES = {"float32": "f32", "float16": "f16", "int8": "i8"}
 
@@ -26,6 +27,14 @@ class BundleWriter:
         self.items = 0
         self.files: dict[str, bytes] = {}
         self.manifest = {"format": 1, "requires": [], "name": name, "description": description, "parts": {}}
+
+    @classmethod
+    def again(cls, bundle: Bundle, folder: Path) -> "BundleWriter":
+        """All of another bundle, to be changed."""
+        new = cls(folder, bundle.manifest["name"], "")
+        new.items, new.manifest = bundle.manifest["catalog"]["items"], bundle.manifest
+        new.files = {part["file"]: (bundle.folder / part["file"]).read_bytes() for part in bundle.manifest["parts"].values()}
+        return new
 
     def part(self, name: str, file: str, content: bytes) -> None:
         """Adds one part and names it in the manifest."""
@@ -61,12 +70,23 @@ class BundleWriter:
                 entry["bias"] = True
             self.manifest.setdefault("spaces", {})[space] = entry
 
-    def graph(self, name: str, model: bytes, weights: bytes, prepack: str = "auto") -> None:
-        """Adds an ONNX graph and its external data, `<name>.onnx` and `<name>.weights`."""
+    def graph(self, name: str, model: bytes, weights: bytes | list[str], prepack: str = "auto") -> None:
+        """Adds an ONNX graph, `<name>.onnx`, and its external data, `<name>.weights`, or the parts that hold it already."""
         self.part(name, f"{name}.onnx", model)
-        self.part(f"{name}.weights", f"{name}.weights", weights)
-        graphs = self.manifest.setdefault("graphs", {})
-        graphs[name] = {"model": name, "weights": [f"{name}.weights"], "prepack": prepack}
+        parts = weights if isinstance(weights, list) else [f"{name}.weights"]
+        if parts is not weights:
+            self.part(parts[0], parts[0], weights)
+        self.manifest.setdefault("graphs", {})[name] = {"model": name, "weights": parts, "prepack": prepack}
+
+    def token_table(self, name: str, tensors: dict[str, np.ndarray]) -> None:
+        """Adds a table of token rows as a part of its name."""
+        self.part(name, f"{name}.safetensors", aligned(tensors))
+        rows, width = tensors["rows"].shape
+        entry = {"part": name, "rows": rows, "width": width, "dtype": DTYPES[tensors["rows"].dtype.name]}
+        self.manifest.setdefault("token_tables", {})[name] = entry
+
+    def language_model(self, name: str, **contract) -> None:
+        self.manifest.setdefault("language_models", {})[name] = contract
 
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract

@@ -1,0 +1,121 @@
+"""Golden vectors of a bundle's language model: what the transformers library answers with the weights read back from the
+bundle, every title by a run of its own.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from safetensors.numpy import save
+
+from . import Problem
+from .bundle import Bundle
+from .bundle.catalog import string_table
+from .bundle.table import values
+from .language_model import LanguageModel, piece, titled
+
+PROMPTS = """\
+
+The Lantern Keeper (1994)
+This user has watched Nightjar, Two Rivers (1998) in the previous.
+Échos d'hiver — 雪の駅 (1974), </s> and <s>: 
+The movie title candidates are Kites (2007), Salt Marsh (2005), 1 (2004). The next is:
+"""
+"""One a line; a token that begins each stands before it."""
+
+PIECES = ["", " ", "  two  spaces ", "</title>", "a<s>b</s>", "one\nline", "\t", "e\u0301é", "🎬 film", "ﬁ", "The", " The", "the"]
+
+COUNT = 32
+GAP = 1e-3
+"""By so much the logit of each token of a continuation is greater than any other."""
+
+
+def golden_lm(folder: Path, out: Path) -> None:
+    """Writes for every prompt i the tokens `text<i>.ids`, the `.logits` after each [S, V] and a continuation of the 32
+    likeliest tokens, `.greedy`; `titles<i>.prompt` and log p(title and its end | prompt) of all titles, `.scores`. `prompts`
+    (a string table): what the prompts are of, as one piece each.
+
+    `titles.tokens` are those of the titles, one after the other, without the ends, `titles.lengths` how many each has. Of the
+    texts `pieces` (a string table) likewise.
+    """
+    bundle = Bundle(folder)
+    own = LanguageModel(bundle)
+    reference, words, tensors = transformer(bundle, own.name), own.tokenizer, {}
+    titles = [titled(words, title, None) for title in bundle.strings("titles")]
+    end = [] if own.end is None else [own.end]
+    prompts = PROMPTS.split("\n")[:-1]
+    for number, prompt in enumerate(prompts):
+        ids = own.begin + piece(words, prompt)
+        tensors[f"text{number}.ids"] = tensors[f"titles{number}.prompt"] = np.array(ids)
+        tensors[f"text{number}.logits"] = logits(reference, ids)
+        tensors[f"text{number}.greedy"] = np.array(continued(reference, ids, own.contract["stop"]))
+        tensors[f"titles{number}.scores"] = np.array([score(reference, ids, title + end) for title in titles], np.float32)
+    tensors |= string_table("prompts", prompts) | string_table("pieces", PIECES)
+    for name, rows in {"titles": titles, "pieces": [piece(words, text) for text in PIECES]}.items():
+        tensors[f"{name}.tokens"] = np.concatenate(rows).astype(np.int64)
+        tensors[f"{name}.lengths"] = np.array([len(row) for row in rows])
+    bundle_shown, out_shown = (path.name if path.is_absolute() else path.as_posix() for path in (folder, out))
+    out.write_bytes(save(tensors, {"command": f"python -m oneiro_models golden-lm {bundle_shown} {out_shown}"}))
+
+
+def transformer(bundle: Bundle, name: str) -> torch.nn.Module:
+    """The Llama of the transformers library with a bundle's weights, which must be f32."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    contract = bundle.manifest["language_models"][name]
+    nodes = onnx.load(bundle.path(bundle.manifest["graphs"][contract["graph"]]["model"])).graph
+    _, weights = bundle.graph(contract["graph"])
+    (attention, *_), (norm, *_) = ([node for node in nodes.node if kind in node.op_type] for kind in ("Attention", "Normalization"))
+    told = {attribute.name: onnx.helper.get_attribute_value(attribute) for node in (norm, attention) for attribute in node.attribute}
+    rows = values(bundle.tensors(bundle.manifest["token_tables"][contract["tokens"]]["part"]))
+    # θ of the angles that the second pair has at position 1: θ^(−2/h).
+    angle = np.arctan2(weights["sin_cache"][1, 1], weights["cos_cache"][1, 1]).astype(np.float64)
+    config = LlamaConfig(
+        vocab_size=len(rows),
+        hidden_size=rows.shape[1],
+        intermediate_size=weights["layers.0.up_proj"].shape[1],
+        num_hidden_layers=contract["layers"],
+        num_attention_heads=told["num_heads"],
+        num_key_value_heads=told["kv_num_heads"],
+        head_dim=contract["head_size"],
+        max_position_embeddings=contract["context"],
+        rms_norm_eps=told["epsilon"],
+        rope_parameters={"rope_type": "default", "rope_theta": float(round(angle ** (-contract["head_size"] / 2)))},
+        tie_word_embeddings=True,
+    )
+    state = {"model.embed_tokens.weight": rows, "lm_head.weight": rows, "model.norm.weight": weights["norm"]}
+    sizes = [told["num_heads"] * contract["head_size"], contract["kv_heads"] * contract["head_size"]]
+    for layer in range(contract["layers"]):
+        into, of = f"model.layers.{layer}", f"layers.{layer}"
+        parts = np.split(weights[f"{of}.qkv"].T, np.cumsum([sizes[0], sizes[1]]))
+        state |= {f"{into}.self_attn.{kind}_proj.weight": part for kind, part in zip("qkv", parts)}
+        state[f"{into}.self_attn.o_proj.weight"] = weights[f"{of}.o_proj"].T
+        state |= {f"{into}.mlp.{kind}_proj.weight": weights[f"{of}.{kind}_proj"].T for kind in ("gate", "up", "down")}
+        state |= {f"{into}.{kind}.weight": weights[f"{of}.{kind}"] for kind in ("input_layernorm", "post_attention_layernorm")}
+    model = LlamaForCausalLM(config).eval()
+    model.load_state_dict({key: torch.tensor(np.ascontiguousarray(value)) for key, value in state.items()})
+    return model
+
+
+def logits(model: torch.nn.Module, tokens: list[int]) -> np.ndarray:
+    """[S, V] after each of the tokens."""
+    with torch.inference_mode():
+        return model(torch.tensor([tokens]), use_cache=False).logits[0].numpy()
+
+
+def continued(model: torch.nn.Module, prompt: list[int], stop: list[int]) -> list[int]:
+    """The likeliest tokens one by one, each without a doubt."""
+    tokens = list(prompt)
+    for _ in range(COUNT):
+        second, first = np.sort(last := logits(model, tokens)[-1])[-2:]
+        tokens.append(int(last.argmax()))
+        if first - second < GAP or tokens[-1] in stop:
+            raise Problem(f"the {len(tokens) - len(prompt)}th token after {prompt} is not clear, or ends the text")
+    return tokens[len(prompt) :]
+
+
+def score(model: torch.nn.Module, prompt: list[int], title: list[int]) -> float:
+    """log p(title | prompt) = Σ log p(token | those before it)."""
+    found = torch.tensor(logits(model, [*prompt, *title]).astype(np.float64)).log_softmax(1)[len(prompt) - 1 : -1]
+    return float(found.gather(1, torch.tensor(title)[:, None]).sum())
