@@ -83,12 +83,18 @@ impl Model {
         let outline = outline(bundle, &entry.graph)?;
         let graph = Arc::clone(&graphs[&entry.graph]);
         let decoder = Decoder::open(graph, &outline, sizes, vocabulary)?;
+        let misplaced = |expected: &str, found: &str| {
+            let at = format!("language_models.{name}.head");
+            Err(Error::manifest(at, expected, found))
+        };
         let head = match (decoder.output(), &entry.head) {
-            (Output::Logits(_), _) => Head::Inside,
+            (Output::Logits(_), None) => Head::Inside,
+            (Output::Logits(_), Some(_)) => {
+                return misplaced("nothing: the graph gives logits", "a head");
+            }
             (Output::HiddenStates, None) => {
-                let at = format!("language_models.{name}.head");
                 let expected = "a `table` or a `graph`: the graph gives hidden states";
-                return Err(Error::manifest(at, expected, "nothing"));
+                return misplaced(expected, "nothing");
             }
             (Output::HiddenStates, Some(entry)) => match (&entry.graph, &entry.table) {
                 (Some(graph), _) => {
