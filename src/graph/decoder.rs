@@ -209,6 +209,14 @@ impl Decoder {
         }
     }
 
+    /// Makes room in a past for `rows` rows, of which the first `kept` stay.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn reserve(&self, past: &mut Past, rows: usize, kept: usize) -> Result<()> {
+        past.reserve(self.graph.name(), rows, kept)
+    }
+
     /// Runs the graph: what comes out for each new row into `out`, `[S, `[`output_width`](Self::output_width)`]`. The
     /// rows are then behind the first `step.past` of the past, which has grown if need be.
     ///

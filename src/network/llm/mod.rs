@@ -199,6 +199,7 @@ impl Model {
         self.check_length(rows.len())?;
         cancel.check()?;
         let kept = cache.keep(rows);
+        self.decoder.reserve(&mut cache.past, rows.len(), kept)?;
         let mut out = Vec::new();
         for rows in rows[kept..].chunks(self.run_rows) {
             let gathered = self.gather(rows)?;

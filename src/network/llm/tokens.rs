@@ -407,6 +407,24 @@ mod tests {
         assert!(matches!(long, Err(Error::InvalidArgument { .. })));
     }
 
+    #[test]
+    fn a_regex_that_blows_up_ends_soon_or_is_refused() {
+        let with = |pattern: &str| {
+            let mut tokenizer = pieces();
+            tokenizer["normalizer"] = Value::Null;
+            tokenizer["pre_tokenizer"] = json!({"type": "Split", "pattern": {"Regex": pattern},
+                "behavior": "Isolated", "invert": false});
+            open(&tokenizer, 301)
+        };
+        // Exponential by backtracking, which a look-ahead makes necessary.
+        let tokens = with("(a+a+)+b(?!c)").unwrap();
+        let start = std::time::Instant::now();
+        assert!(!tokens.encode(&"a".repeat(4000)).unwrap().is_empty());
+        assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+        let refused = with("(((a{100}){100}){100}){100}").unwrap_err().to_string();
+        assert!(refused.starts_with("part `tokenizer`"), "{refused}");
+    }
+
     proptest! {
         #[test]
         fn text_in_pieces_is_the_whole_text(bytes: Vec<u8>, cuts: Vec<prop::sample::Index>) {
