@@ -7,14 +7,17 @@
 
 #![forbid(unsafe_code)]
 
+use super::Model;
 use super::cache::{Cache, Row};
 use super::prompt::one_line;
 use super::softmax::normaliser;
 use super::trie::{Trie, runs};
-use super::{Model, RUN_ROWS};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Step};
+
+/// The most rows of a tree that share a run: each is compared with all others, of its own branch or not.
+const TREE_ROWS: usize = 256;
 
 impl Model {
     /// The score of each title after a prompt, which the cache then holds.
@@ -43,7 +46,7 @@ impl Model {
         let mut distinct: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
         distinct.sort_unstable();
         distinct.dedup();
-        let room = RUN_ROWS.min(self.packed - prompt.len());
+        let room = TREE_ROWS.min(self.packed - prompt.len());
         let mut scores = Vec::with_capacity(distinct.len());
         for run in runs(&distinct, room) {
             cancel.check()?;

@@ -210,44 +210,42 @@ fn make_plain(tokenizer: &mut Value) {
     for field in ["post_processor", "truncation", "padding"] {
         tokenizer[field] = Value::Null;
     }
-    let normalizer = &mut tokenizer["normalizer"];
-    without_prepend(normalizer);
-    for step in steps(&mut tokenizer["pre_tokenizer"], "pretokenizers") {
-        match step["type"].as_str() {
-            Some("Metaspace") => {
-                step["prepend_scheme"] = "never".into();
-                if let Some(fields) = step.as_object_mut() {
-                    fields.remove("add_prefix_space");
-                    fields.remove("str_rep");
-                }
-            }
-            Some("ByteLevel") => step["add_prefix_space"] = false.into(),
-            _ => {}
-        }
-    }
+    without_prepend(&mut tokenizer["normalizer"]);
+    without_space_in_front(&mut tokenizer["pre_tokenizer"]);
 }
 
-/// Takes out what puts a space in front of each text.
+/// Takes out of a normalizer what puts a space in front of each text.
 fn without_prepend(normalizer: &mut Value) {
-    if normalizer["type"] == "Prepend" {
+    let steps = normalizer.get_mut("normalizers");
+    if let Some(steps) = steps.and_then(Value::as_array_mut) {
+        steps.iter_mut().for_each(without_prepend);
+        steps.retain(|step| !step.is_null());
+    } else if normalizer["type"] == "Prepend" {
         *normalizer = Value::Null;
-    } else if let Some(steps) = normalizer
-        .get_mut("normalizers")
-        .and_then(Value::as_array_mut)
-    {
-        steps.retain(|step| step["type"] != "Prepend");
     }
 }
 
-/// A step, or the steps of a sequence.
-fn steps<'a>(step: &'a mut Value, sequence: &str) -> Vec<&'a mut Value> {
-    if step["type"] == "Sequence" {
-        let steps = step.get_mut(sequence).and_then(Value::as_array_mut);
-        return steps.into_iter().flatten().collect();
+/// Keeps a pre-tokenizer from doing that.
+fn without_space_in_front(pre_tokenizer: &mut Value) {
+    let steps = pre_tokenizer.get_mut("pretokenizers");
+    if let Some(steps) = steps.and_then(Value::as_array_mut) {
+        return steps.iter_mut().for_each(without_space_in_front);
     }
-    match step.is_object() {
-        true => vec![step],
-        false => Vec::new(),
+    let kind = pre_tokenizer["type"].as_str().map(str::to_owned);
+    let Some(fields) = pre_tokenizer.as_object_mut() else {
+        return;
+    };
+    match kind.as_deref() {
+        Some("Metaspace") => {
+            // Of older files, where they stand for `prepend_scheme`.
+            fields.remove("add_prefix_space");
+            fields.remove("str_rep");
+            fields.insert("prepend_scheme".into(), "never".into());
+        }
+        Some("ByteLevel") => {
+            fields.insert("add_prefix_space".into(), false.into());
+        }
+        _ => {}
     }
 }
 
@@ -360,6 +358,38 @@ mod tests {
         assert_eq!(tokens.encode("<s>").unwrap(), [id("<"), id("s"), id(">")]);
         assert!(!tokens.encode("<item>").unwrap().contains(&300));
         assert_eq!(tokens.encode("").unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn no_space_comes_in_front_however_a_tokenizer_would_put_it_there() {
+        let bare = |pre_tokenizer: Value| {
+            let mut tokenizer = pieces();
+            tokenizer["normalizer"] = Value::Null;
+            tokenizer["pre_tokenizer"] = pre_tokenizer;
+            tokenizer
+        };
+        let metaspace = |scheme: &str| json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": true});
+        let mut nested = pieces();
+        let normalizer = nested["normalizer"].take();
+        nested["normalizer"] = json!({"type": "Sequence", "normalizers": [normalizer]});
+        let nested_too = json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Sequence", "pretokenizers": [metaspace("always")]}]});
+        for tokenizer in [
+            nested,
+            bare(metaspace("always")),
+            bare(metaspace("first")),
+            bare(json!({"type": "Metaspace", "replacement": "\u{2581}", "add_prefix_space": true})),
+            bare(nested_too),
+        ] {
+            let tokens = open(&tokenizer, 301).unwrap();
+            let id = |token: &str| tokens.tokenizer.token_to_id(token).unwrap();
+            assert_eq!(tokens.encode("ab").unwrap(), [id("ab")], "{tokenizer}");
+            assert_eq!(
+                tokens.encode(" a").unwrap(),
+                [id("\u{2581}a")],
+                "{tokenizer}"
+            );
+        }
     }
 
     #[test]
