@@ -10,6 +10,10 @@ use crate::bundle::{Bundle, Manifest, StepEntry};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphOptions};
+#[cfg(feature = "llm")]
+use crate::language_model::LanguageModel;
+#[cfg(feature = "llm")]
+use crate::network::llm::Model;
 use crate::network::{Encoder, QNetwork};
 use crate::recommender::Recommender;
 use crate::retrieve::Oracle;
@@ -35,6 +39,8 @@ struct Inner {
     encoders: BTreeMap<String, Encoder>,
     oracles: BTreeMap<String, Oracle>,
     q_networks: BTreeMap<String, QNetwork>,
+    #[cfg(feature = "llm")]
+    language_models: BTreeMap<String, Arc<Model>>,
 }
 
 /// How an engine runs its graphs.
@@ -98,7 +104,16 @@ impl Engine {
             let network = QNetwork::open(&bundle, entry, graph(&entry.graph))?;
             q_networks.insert(name.clone(), network);
         }
+        #[cfg(feature = "llm")]
+        let language_models = (manifest.language_models.iter())
+            .map(|(name, entry)| {
+                let model = Model::open(&bundle, name, entry, &graphs)?;
+                Ok((name.clone(), Arc::new(model)))
+            })
+            .collect::<Result<_>>()?;
         Ok(Self(Arc::new(Inner {
+            #[cfg(feature = "llm")]
+            language_models,
             bundle,
             graphs,
             encoders,
@@ -129,6 +144,17 @@ impl Engine {
     #[must_use]
     pub fn recommender(&self) -> Recommender {
         Recommender::new(self.clone())
+    }
+
+    /// The language model of that name, or the first, for one text at a time: it has read nothing yet. It keeps the
+    /// engine alive.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    #[cfg(feature = "llm")]
+    pub fn language_model(&self, name: Option<&str>) -> Result<LanguageModel> {
+        let (name, model) = find("language model", &self.0.language_models, name)?;
+        Ok(LanguageModel::new(self.clone(), name, Arc::clone(model)))
     }
 
     /// Whether two clones are one engine.

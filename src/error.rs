@@ -135,6 +135,14 @@ pub enum Error {
         /// Its size.
         bytes: usize,
     },
+    /// A prompt, or what was to follow it, is longer than the language model can hold.
+    #[error("the prompt takes {rows} rows, the model holds {context}")]
+    TooLong {
+        /// How many rows it takes: tokens, and rows in their place.
+        rows: usize,
+        /// How many the model holds.
+        context: usize,
+    },
     /// The caller's [`Cancel`](crate::Cancel) stopped the call.
     #[error("cancelled")]
     Cancelled,
@@ -164,6 +172,8 @@ pub enum ErrorCode {
     UnknownItem = 2,
     /// The bundle carries no such network.
     Unsupported = 3,
+    /// The prompt exceeds the language model's context.
+    TooLong = 4,
     /// A file could not be read.
     Io = 10,
     /// The bundle is damaged or wrong.
@@ -193,6 +203,7 @@ impl Error {
             | Self::UnknownTitle { .. }
             | Self::AmbiguousTitle { .. } => ErrorCode::UnknownItem,
             Self::Unsupported { .. } => ErrorCode::Unsupported,
+            Self::TooLong { .. } => ErrorCode::TooLong,
             Self::Io { .. } => ErrorCode::Io,
             Self::Manifest { .. }
             | Self::Part { .. }

@@ -28,6 +28,8 @@ mod engine;
 mod error;
 mod filter;
 mod graph;
+#[cfg(feature = "llm")]
+mod language_model;
 mod network;
 mod ranking;
 mod recommender;
@@ -43,9 +45,10 @@ pub mod capi;
 
 pub use arrangement::Arrangement;
 pub use bundle::{
-    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, IndexEntry,
-    Length, Manifest, Metric, OracleEntry, PartEntry, Parts, Prepack, Provenance, QNetworkEntry,
-    RankEntry, RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
+    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, HeadEntry,
+    IndexEntry, LanguageGraph, LanguageModelEntry, Length, Manifest, Metric, OracleEntry,
+    PartEntry, Parts, Prepack, Provenance, QNetworkEntry, RankEntry, RecallEntry, RecipeEntry,
+    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TokenTableEntry,
 };
 pub use call::CallOptions;
 pub use cancel::Cancel;
@@ -54,8 +57,12 @@ pub use engine::{Engine, EngineOptions, Memory, PartMemory};
 pub use error::{Error, ErrorCode, Result};
 pub use filter::Filter;
 pub use graph::environment as runtime;
-pub use graph::{GraphOptions, Provider};
-pub use network::Diffusion;
+pub use graph::{GraphOptions, Precision, Provider};
+#[cfg(feature = "llm")]
+pub use language_model::LanguageModel;
+#[cfg(feature = "llm")]
+pub use network::llm::{Ended, GenerateOptions, Generated, Prompt};
+pub use network::{Diffusion, TokenTable};
 pub use ranking::{Origin, Ranking, Stage};
 pub use recommender::{By, Candidates, Event, Judge, Recommender};
 pub use retrieve::{OracleOptions, QNetworkOptions, Sampler};

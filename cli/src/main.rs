@@ -1,4 +1,4 @@
-//! `oneiro`: recommend from a bundle, measure it, look into it, check it.
+//! `oneiro`: recommend from a bundle, let it write, measure it, look into it, check it.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@ mod bench;
 mod choice;
 mod eval;
 mod failure;
+mod generate;
 mod index;
 mod inspect;
 mod interactions;
@@ -46,6 +47,7 @@ enum Command {
     Recommend(recommend::Arguments),
     Similar(similar::Arguments),
     Score(score::Arguments),
+    Generate(generate::Arguments),
     Eval(eval::Arguments),
     Bench(bench::Arguments),
     Inspect(inspect::Arguments),
@@ -59,6 +61,7 @@ Exit codes:
    1  an argument does not fit the bundle
    2  the command line is wrong, or an item is unknown or ambiguous
    3  the bundle carries no such network, table or attribute
+   4  the prompt is longer than the language model can hold
   10  a file could not be read or written
   11  the bundle is damaged
   12  the bundle needs a newer oneiro
@@ -92,6 +95,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Recommend(arguments) => recommend::run(arguments, cancel),
         Command::Similar(arguments) => similar::run(arguments, cancel),
         Command::Score(arguments) => score::run(arguments, cancel),
+        Command::Generate(arguments) => generate::run(arguments, cancel),
         Command::Eval(arguments) => eval::run(arguments, cancel),
         Command::Bench(arguments) => bench::run(arguments, cancel),
         Command::Inspect(arguments) => inspect::run(arguments),

@@ -18,9 +18,10 @@ use sha2::{Digest, Sha256};
 
 use manifest::MAX_MANIFEST_BYTES;
 pub use manifest::{
-    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, IndexEntry, Length,
-    Manifest, Metric, OracleEntry, PartEntry, Prepack, Provenance, QNetworkEntry, RankEntry,
-    RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry,
+    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, HeadEntry, IndexEntry,
+    LanguageModelEntry, Length, Manifest, Metric, OracleEntry, PartEntry, Prepack, Provenance,
+    QNetworkEntry, RankEntry, RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry,
+    StepEntry, TokenTableEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
@@ -30,7 +31,8 @@ pub(crate) use tensors::{Array, Element, Tensors};
 use crate::cancel::Cancel;
 use crate::catalog::{Catalog, Space};
 use crate::error::{Error, Result};
-use crate::network::Diffusion;
+use crate::graph::Precision;
+use crate::network::{Diffusion, TokenTable};
 
 /// A catalog and its networks, mapped from disk and checked, not yet running.
 ///
@@ -46,6 +48,17 @@ struct Inner {
     spaces: BTreeMap<String, Arc<Space>>,
     /// By oracle.
     diffusions: BTreeMap<String, Arc<Diffusion>>,
+    token_tables: BTreeMap<String, Arc<TokenTable>>,
+}
+
+/// What the graph of a language model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LanguageGraph {
+    /// What its weights are.
+    pub precision: Precision,
+    /// Whether it can read a tree in one run, and so score many titles at once; otherwise they are read branch by branch.
+    pub takes_trees: bool,
 }
 
 impl Bundle {
@@ -98,6 +111,7 @@ impl Bundle {
             })
             .flatten()
             .chain(manifest.oracles.values().map(|oracle| &oracle.part))
+            .chain(manifest.token_tables.values().map(|entry| &entry.part))
             .chain([&manifest.catalog.part])
         {
             if !tables.contains_key(part) {
@@ -133,6 +147,11 @@ impl Bundle {
             }
             diffusions.insert(name.clone(), Arc::new(diffusion));
         }
+        let mut token_tables = BTreeMap::new();
+        for (name, entry) in &manifest.token_tables {
+            let rows = TokenTable::open(name, entry, table(&entry.part)?)?;
+            token_tables.insert(name.clone(), Arc::new(rows));
+        }
         for entry in manifest.encoders.values() {
             if entry.empty_row == EmptyRow::Stored {
                 spaces[&entry.input].stored_empty_row()?;
@@ -153,6 +172,7 @@ impl Bundle {
             catalog,
             spaces,
             diffusions,
+            token_tables,
         })))
     }
 
@@ -186,6 +206,33 @@ impl Bundle {
         let found = self.0.diffusions.get(oracle);
         found.ok_or_else(|| Error::Unsupported {
             what: format!("oracle `{oracle}`"),
+        })
+    }
+
+    /// The token table of that name.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    pub fn token_table(&self, name: &str) -> Result<&Arc<TokenTable>> {
+        let found = self.0.token_tables.get(name);
+        found.ok_or_else(|| Error::Unsupported {
+            what: format!("token table `{name}`"),
+        })
+    }
+
+    /// What the graph of the language model of that name is.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is no such model; what is wrong with its graph.
+    pub fn language_graph(&self, model: &str) -> Result<LanguageGraph> {
+        let entry = self.manifest().language_models.get(model);
+        let entry = entry.ok_or_else(|| Error::Unsupported {
+            what: format!("language model `{model}`"),
+        })?;
+        let outline = crate::graph::outline(self, &entry.graph)?;
+        Ok(LanguageGraph {
+            precision: outline.precision,
+            takes_trees: outline.takes_trees(),
         })
     }
 
@@ -258,6 +305,10 @@ impl Bundle {
         for diffusion in self.0.diffusions.values() {
             cancel.check()?;
             diffusion.verify()?;
+        }
+        for table in self.0.token_tables.values() {
+            cancel.check()?;
+            table.verify(cancel)?;
         }
         for name in self.0.manifest.graphs.keys() {
             cancel.check()?;

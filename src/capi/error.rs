@@ -88,6 +88,7 @@ mod tests {
             (ONEIRO_INVALID_ARGUMENT, ErrorCode::InvalidArgument),
             (ONEIRO_UNKNOWN_ITEM, ErrorCode::UnknownItem),
             (ONEIRO_UNSUPPORTED, ErrorCode::Unsupported),
+            (ONEIRO_TOO_LONG, ErrorCode::TooLong),
             (ONEIRO_IO, ErrorCode::Io),
             (ONEIRO_BAD_BUNDLE, ErrorCode::BadBundle),
             (ONEIRO_BUNDLE_VERSION, ErrorCode::BundleVersion),

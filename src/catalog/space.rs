@@ -452,6 +452,17 @@ impl Space {
         }
     }
 
+    /// Scores the rows `range`, cold ones too, against a point of `width` numbers, into `scores` of the same length.
+    #[cfg(feature = "llm")]
+    pub(crate) fn score_range(
+        &self,
+        point: &[f32],
+        range: Range<usize>,
+        scores: &mut [f32],
+    ) -> Result<()> {
+        self.score_block(self.query(point)?, range, scores)
+    }
+
     /// Scores the rows `range`, cold ones too, into `scores` of the same length.
     pub(super) fn score_block(
         &self,

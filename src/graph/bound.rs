@@ -58,6 +58,21 @@ impl Runner {
     pub(super) fn session(&self) -> &Session {
         &self.session
     }
+
+    /// Makes runs possible again after one that was stopped, and gives what stops the next.
+    pub(super) fn ready(&self) -> ort::Result<impl Fn() + Clone + Send + use<>> {
+        self.options.unterminate()?;
+        let stop = Arc::clone(&self.options);
+        Ok(move || {
+            let _ = stop.terminate();
+        })
+    }
+
+    /// What a run through the C interface is given.
+    #[cfg(feature = "llm")]
+    pub(super) fn parts(&mut self) -> (*mut ort::sys::OrtSession, *const ort::sys::OrtRunOptions) {
+        (self.session.ptr_mut(), self.options.ptr())
+    }
 }
 
 impl Made {
@@ -70,6 +85,9 @@ impl Made {
         } = tensor;
         let value = match numbers {
             Numbers::F32 => ort::value::Tensor::from_array((shape, zeros::<f32>(tensor)?))
+                .map(|made| made.upcast()),
+            #[cfg(feature = "llm")]
+            Numbers::I32 => ort::value::Tensor::from_array((shape, zeros::<i32>(tensor)?))
                 .map(|made| made.upcast()),
             Numbers::I64 => ort::value::Tensor::from_array((shape, zeros::<i64>(tensor)?))
                 .map(|made| made.upcast()),
@@ -97,7 +115,7 @@ impl Made {
 }
 
 /// Room for the numbers of a tensor.
-fn zeros<T: Copy + Default>(tensor: Tensor) -> Result<Vec<T>> {
+pub(super) fn zeros<T: Copy + Default>(tensor: Tensor) -> Result<Vec<T>> {
     let len = tensor.shape.iter().try_fold(1_usize, |len, &length| {
         len.checked_mul(usize::try_from(length).ok()?)
     });
@@ -165,22 +183,16 @@ impl Graph {
             Some(tensors) => tensors,
             None => Tensors::new(&self.name, &inputs, output)?,
         };
-        // The run before may have been stopped.
-        let again = runner.options.unterminate();
-        again.map_err(|error| runtime(&self.name, &error))?;
-        let stop = Arc::clone(&runner.options);
+        let stop = runner
+            .ready()
+            .map_err(|error| runtime(&self.name, &error))?;
         let mut bound = Bound {
             graph: &self.name,
             runner,
             tensors,
             cancel,
         };
-        let outcome = cancel.during(
-            move || {
-                let _ = stop.terminate();
-            },
-            || body(&mut bound),
-        );
+        let outcome = cancel.during(stop, || body(&mut bound));
         let Bound {
             mut runner,
             tensors,

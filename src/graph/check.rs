@@ -77,8 +77,18 @@ struct Nodes {
     node: Vec<Node>,
     #[prost(message, repeated, tag = "5")]
     initializer: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<Value>,
     #[prost(message, repeated, tag = "15")]
     sparse_initializer: Vec<SparseTensor>,
+}
+
+#[derive(Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    name: String,
 }
 
 #[derive(Message)]
@@ -93,6 +103,10 @@ struct Node {
 
 #[derive(Message)]
 struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    i: i64,
     #[prost(message, optional, boxed, tag = "5")]
     t: Option<Box<Tensor>>,
     #[prost(message, optional, boxed, tag = "6")]
@@ -117,6 +131,10 @@ struct SparseTensor {
 
 #[derive(Message)]
 struct Tensor {
+    #[prost(int64, repeated, tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
     #[prost(string, tag = "8")]
     name: String,
     #[prost(message, repeated, tag = "13")]
@@ -133,8 +151,88 @@ struct Entry {
     value: String,
 }
 
+/// What a graph's weights are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// Whole numbers of 8 bits with scales.
+    I8,
+    /// Whole numbers of 4 bits with scales.
+    I4,
+}
+
+/// What the model of a graph says of itself.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    pub(crate) inputs: Vec<String>,
+    #[cfg(feature = "llm")]
+    pub(crate) outputs: Vec<String>,
+    /// Of its largest weights.
+    pub(crate) precision: Precision,
+    /// How many nodes are GroupQueryAttention, which can keep its past in place.
+    #[cfg(feature = "llm")]
+    pub(crate) attentions: usize,
+}
+
+impl Outline {
+    /// Whether it is told where its rows stand and who may look at whom, as a language model's graph may be.
+    pub(crate) fn takes_trees(&self) -> bool {
+        self.inputs.iter().any(|name| name == "attention_bias")
+    }
+}
+
 /// Checks the structure of the graph `name`: its operators and where its weights lie.
 pub(crate) fn check(bundle: &Bundle, name: &str) -> Result<()> {
+    read(bundle, name).map(|_| ())
+}
+
+/// Checks the graph `name` and says what it is.
+pub(crate) fn outline(bundle: &Bundle, name: &str) -> Result<Outline> {
+    let graph = read(bundle, name)?;
+    let names = |values: &[Value]| values.iter().map(|value| value.name.clone()).collect();
+    #[cfg(feature = "llm")]
+    let attention = |node: &&Node| node.op_type == "GroupQueryAttention";
+    Ok(Outline {
+        inputs: names(&graph.input),
+        #[cfg(feature = "llm")]
+        outputs: names(&graph.output),
+        precision: precision(&graph),
+        #[cfg(feature = "llm")]
+        attentions: graph.node.iter().filter(attention).count(),
+    })
+}
+
+/// Quantised products tell the precision; without any, the largest tensor does.
+fn precision(graph: &Nodes) -> Precision {
+    const FLOAT16: i32 = 10;
+    const BITS: i64 = 4;
+    let bits = |node: &Node| match node.op_type.as_str() {
+        "MatMulNBits" => {
+            let mut attributes = node.attribute.iter();
+            let bits = attributes.find(|attribute| attribute.name == "bits");
+            Some(bits.map_or(BITS, |attribute| attribute.i))
+        }
+        "DynamicQuantizeMatMul" | "MatMulInteger" | "MatMulIntegerToFloat" => Some(8),
+        _ => None,
+    };
+    match graph.node.iter().filter_map(bits).min() {
+        Some(..=4) => return Precision::I4,
+        Some(_) => return Precision::I8,
+        None => {}
+    }
+    let size = |tensor: &&Tensor| tensor.dims.iter().fold(1_i64, |a, &b| a.saturating_mul(b));
+    match graph.initializer.iter().max_by_key(size) {
+        Some(tensor) if tensor.data_type == FLOAT16 => Precision::F16,
+        _ => Precision::F32,
+    }
+}
+
+/// The model of the graph `name`, checked.
+fn read(bundle: &Bundle, name: &str) -> Result<Nodes> {
     let manifest = bundle.manifest();
     let entry = manifest
         .graphs
@@ -183,7 +281,8 @@ pub(crate) fn check(bundle: &Bundle, name: &str) -> Result<()> {
         graph: name,
         weights: weights.collect(),
     }
-    .nodes(&graph)
+    .nodes(&graph)?;
+    Ok(graph)
 }
 
 struct Checker<'a> {

@@ -5,6 +5,8 @@
 
 mod bound;
 mod check;
+#[cfg(feature = "llm")]
+mod decoder;
 pub mod environment;
 mod options;
 mod replicas;
@@ -17,7 +19,12 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, ValueType};
 
 pub(crate) use bound::{Bound, Tensor};
-pub(crate) use check::check;
+#[cfg(feature = "llm")]
+pub(crate) use check::Outline;
+pub use check::Precision;
+pub(crate) use check::{check, outline};
+#[cfg(feature = "llm")]
+pub(crate) use decoder::{Decoder, Layout, Output, Past, Sizes, Step};
 pub use options::{GraphOptions, Provider};
 
 use crate::bundle::{Bundle, Bytes, Prepack};
@@ -46,6 +53,8 @@ pub(crate) struct Graph {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Numbers {
     F32,
+    #[cfg(feature = "llm")]
+    I32,
     I64,
 }
 
@@ -53,6 +62,8 @@ impl Numbers {
     fn of_runtime(self) -> TensorElementType {
         match self {
             Self::F32 => TensorElementType::Float32,
+            #[cfg(feature = "llm")]
+            Self::I32 => TensorElementType::Int32,
             Self::I64 => TensorElementType::Int64,
         }
     }
@@ -60,6 +71,8 @@ impl Numbers {
     fn bytes(self) -> usize {
         match self {
             Self::F32 => size_of::<f32>(),
+            #[cfg(feature = "llm")]
+            Self::I32 => size_of::<i32>(),
             Self::I64 => size_of::<i64>(),
         }
     }

@@ -7,7 +7,10 @@ mod diffusion;
 mod encoder;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(feature = "llm")]
+pub(crate) mod llm;
 mod qnetwork;
+mod token_table;
 
 use std::sync::Arc;
 
@@ -16,6 +19,7 @@ pub use diffusion::Diffusion;
 pub(crate) use diffusion::{Affine, Schedule};
 pub(crate) use encoder::Encoder;
 pub(crate) use qnetwork::QNetwork;
+pub use token_table::TokenTable;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};

@@ -15,6 +15,8 @@ mod turns;
 use std::time::Instant;
 
 pub(crate) use encoder::by_encoder;
+#[cfg(feature = "llm")]
+pub(crate) use noise::Philox;
 pub(crate) use oracle::{Oracle, by_oracle};
 pub use oracle::{OracleOptions, Sampler};
 pub(crate) use popularity::by_popularity;

@@ -42,6 +42,16 @@ impl Philox {
     }
 }
 
+#[cfg(feature = "llm")]
+impl Philox {
+    /// A number above 0 and below 1, evenly spread: (w + ½)·2⁻³² of a word of a block that no noise is made of.
+    pub(crate) fn uniform(&self, step: u32) -> f64 {
+        let counter = [[0; LANES], [step; LANES], [0; LANES], [1; LANES]];
+        let [word, ..] = philox(counter, self.key);
+        (f64::from(word[0]) + 0.5) * STEP
+    }
+}
+
 impl Noise for Philox {
     fn fill(&self, step: u32, draw: u32, out: &mut [f32]) {
         Arch::new().dispatch(Fill {
@@ -275,6 +285,22 @@ mod tests {
             out.map(f32::to_bits),
             [3_177_784_239, 3_220_002_049, 1_068_383_034, 1_017_936_783]
         );
+    }
+
+    #[cfg(feature = "llm")]
+    #[test]
+    fn uniform_numbers_are_even_and_by_seed_and_step() {
+        let numbers = |seed| {
+            let noise = Philox::new(seed);
+            (0..10_000).map(move |step| noise.uniform(step))
+        };
+        for share in 1..10 {
+            let share = f64::from(share) / 10.0;
+            let found = numbers(3).filter(|&number| number < share).count() as f64 / 1e4;
+            assert!((found - share).abs() < 0.02, "{found} below {share}");
+        }
+        assert!(numbers(3).eq(numbers(3)) && !numbers(3).eq(numbers(4)));
+        assert!(numbers(3).all(|number| number > 0.0 && number < 1.0));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oneiro::{
-    AttributeKind, Bundle, Catalog, EmptyRow, IndexEntry, Length, Memory, Metric, Prepack,
-    RankEntry, Result, RetrieveEntry, RowType, Seen,
+    AttributeKind, Bundle, Catalog, EmptyRow, IndexEntry, Length, Memory, Metric, Precision,
+    Prepack, RankEntry, Result, RetrieveEntry, RowType, Seen,
 };
 use serde::Serialize;
 
@@ -24,6 +24,7 @@ pub struct Report {
     pub encoders: BTreeMap<String, Encoder>,
     pub oracles: BTreeMap<String, Oracle>,
     pub q_networks: BTreeMap<String, QNetwork>,
+    pub language_models: BTreeMap<String, LanguageModel>,
     pub similar: Option<String>,
     pub seen: &'static str,
     pub recipe: Recipe,
@@ -126,6 +127,22 @@ pub struct QNetwork {
 }
 
 #[derive(Serialize)]
+pub struct LanguageModel {
+    pub graph: String,
+    pub tokens: String,
+    /// The table or graph that makes logits; none if the model's own graph does.
+    pub head: Option<String>,
+    pub tokenizer: String,
+    pub context: u32,
+    /// Of the graph's weights; not known if the graph cannot be read.
+    pub precision: Option<&'static str>,
+    /// Whether many titles are scored in one run.
+    pub trees: Option<bool>,
+    /// What the keys and values of one token take, in private memory.
+    pub token_bytes: u64,
+}
+
+#[derive(Serialize)]
 pub struct Recipe {
     pub steps: Vec<Step>,
     pub cold: &'static str,
@@ -190,6 +207,7 @@ impl Report {
             encoders: encoders(bundle),
             oracles: oracles(bundle)?,
             q_networks: q_networks(bundle),
+            language_models: language_models(bundle),
             similar: manifest.similar.clone(),
             seen: match manifest.seen {
                 Seen::Exclude => "exclude",
@@ -398,6 +416,42 @@ fn q_networks(bundle: &Bundle) -> BTreeMap<String, QNetwork> {
         (name.clone(), network)
     };
     bundle.manifest().q_networks.iter().map(network).collect()
+}
+
+fn language_models(bundle: &Bundle) -> BTreeMap<String, LanguageModel> {
+    let model = |(name, entry): (&String, &oneiro::LanguageModelEntry)| {
+        let graph = bundle.language_graph(name).ok();
+        let head = entry.head.as_ref();
+        let head = head.and_then(|head| head.graph.clone().or(head.table.clone()));
+        let numbers = [2, entry.layers, entry.kv_heads, entry.head_size].map(u64::from);
+        let model = LanguageModel {
+            graph: entry.graph.clone(),
+            tokens: entry.tokens.clone(),
+            head,
+            tokenizer: entry.tokenizer.clone(),
+            context: entry.context,
+            precision: graph.map(|graph| precision(graph.precision)),
+            trees: graph.map(|graph| graph.takes_trees),
+            token_bytes: numbers.iter().product::<u64>() * 4,
+        };
+        (name.clone(), model)
+    };
+    bundle
+        .manifest()
+        .language_models
+        .iter()
+        .map(model)
+        .collect()
+}
+
+fn precision(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::F16 => "f16",
+        Precision::I8 => "i8",
+        Precision::I4 => "i4",
+        _ => "other",
+    }
 }
 
 fn recipe(bundle: &Bundle) -> Recipe {

@@ -38,6 +38,7 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     section(out, "Encoders", TEXTS, &encoders(report))?;
     section(out, "Oracles", TEXTS, &oracles(report))?;
     section(out, "Q-networks", TEXTS, &q_networks(report))?;
+    section(out, "Language models", TEXTS, &language_models(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
     section(out, "Provenance", TEXTS, &provenance(report))?;
     match &report.engine {
@@ -240,6 +241,26 @@ fn q_networks(report: &Report) -> Vec<Row> {
         row([name, &flow, &format!("weight {}", network.weight)])
     };
     report.q_networks.iter().map(network).collect()
+}
+
+fn language_models(report: &Report) -> Vec<Row> {
+    let model = |(name, model): (&String, &super::report::LanguageModel)| {
+        let head = match &model.head {
+            Some(head) => format!(" -> {head}"),
+            None => String::new(),
+        };
+        let flow = format!("{} -> graph {}{head}", model.tokens, model.graph);
+        let precision = model.precision.unwrap_or("precision not known");
+        let bytes = HumanBytes(model.token_bytes);
+        let context = format!("context {}, {bytes} a token", model.context);
+        let titles = match model.trees {
+            Some(true) => "titles in one run",
+            Some(false) => "titles branch by branch",
+            None => "",
+        };
+        row([name, &flow, precision, &context, titles])
+    };
+    report.language_models.iter().map(model).collect()
 }
 
 fn usage(report: &Report) -> Vec<Row> {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    FORMAT, Manifest, Metric, OracleEntry, QNetworkEntry, RetrieveEntry, RowType, StepEntry,
+    FORMAT, LanguageModelEntry, Manifest, Metric, OracleEntry, QNetworkEntry, RetrieveEntry,
+    RowType, StepEntry,
 };
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
@@ -17,6 +18,13 @@ const FEATURES: [&str; 0] = [];
 
 /// The most numbers that a window of rows may have: what is gathered for one run, 64 MiB.
 const MAX_WINDOW_NUMBERS: u64 = 16 << 20;
+
+/// The most tokens that a language model's context may hold, and the most layers and heads that it may have: far above
+/// any real one, and the products of all of them are counted in an i64.
+const MAX_CONTEXT: u32 = 1 << 22;
+const MAX_LAYERS: u32 = 1 << 10;
+const MAX_HEADS: u32 = 1 << 12;
+const MAX_HEAD_SIZE: u32 = 1 << 12;
 
 impl Manifest {
     pub(super) fn check(&self) -> Result<()> {
@@ -119,10 +127,76 @@ impl Manifest {
         for (name, network) in &self.q_networks {
             self.check_q_network(&format!("q_networks.{name}"), network)?;
         }
+        for (name, table) in &self.token_tables {
+            let at = |field| format!("token_tables.{name}.{field}");
+            part(at("part"), &table.part)?;
+            check_range(at("rows"), table.rows, u32::MAX - 1)?;
+            check_range(at("width"), table.width, 65536)?;
+        }
+        for (name, model) in &self.language_models {
+            self.check_language_model(&format!("language_models.{name}"), model)?;
+        }
         if let Some(similar) = &self.similar {
             self.check_space("similar", similar)?;
         }
         self.check_recipe()
+    }
+
+    /// What a language model is made of is there, and its tables and tokens agree.
+    fn check_language_model(&self, at: &str, model: &LanguageModelEntry) -> Result<()> {
+        self.check_graph(&format!("{at}.graph"), &model.graph)?;
+        self.check_part(&format!("{at}.tokenizer"), &model.tokenizer)?;
+        let table = |at: &str, name: &str| known(at, "token table", &self.token_tables, name);
+        table(&format!("{at}.tokens"), &model.tokens)?;
+        let tokens = &self.token_tables[&model.tokens];
+        if let Some(head) = &model.head {
+            let at = format!("{at}.head");
+            if let Some(graph) = &head.graph {
+                self.check_graph(&format!("{at}.graph"), graph)?;
+            }
+            match &head.table {
+                None if head.graph.is_none() => {
+                    return Err(Error::manifest(at, "a `table` or a `graph`", "neither"));
+                }
+                None => {}
+                Some(name) => {
+                    let at = format!("{at}.table");
+                    table(&at, name)?;
+                    let head = &self.token_tables[name];
+                    let size = |rows, width| format!("{rows} rows of {width}");
+                    if (head.rows, head.width) != (tokens.rows, tokens.width) {
+                        let expected = format!("a table of {}", size(tokens.rows, tokens.width));
+                        let found = format!("`{name}` of {}", size(head.rows, head.width));
+                        return Err(Error::manifest(at, expected, found));
+                    }
+                }
+            }
+        }
+        check_range(format!("{at}.context"), model.context, MAX_CONTEXT)?;
+        if let Some(packed) = model.packed
+            && !(model.context..=MAX_CONTEXT).contains(&packed)
+        {
+            let expected = format!("{} (context) to {MAX_CONTEXT}", model.context);
+            return Err(Error::manifest(
+                format!("{at}.packed"),
+                expected,
+                packed.to_string(),
+            ));
+        }
+        check_range(format!("{at}.layers"), model.layers, MAX_LAYERS)?;
+        check_range(format!("{at}.kv_heads"), model.kv_heads, MAX_HEADS)?;
+        check_range(format!("{at}.head_size"), model.head_size, MAX_HEAD_SIZE)?;
+        let single = [("begin", model.begin), ("end_of_title", model.end_of_title)];
+        let single = single.map(|(field, token)| (format!("{at}.{field}"), token));
+        let stops = model.stop.iter().enumerate();
+        let stops = stops.map(|(place, token)| (format!("{at}.stop[{place}]"), Some(*token)));
+        for (at, token) in single.into_iter().chain(stops) {
+            if let Some(token) = token.filter(|&token| token >= tokens.rows) {
+                let expected = format!("a token below {} (token_tables)", tokens.rows);
+                return Err(Error::manifest(at, expected, token.to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// Names of files are plain names, and no two parts share a file.
@@ -326,6 +400,17 @@ fn known<T>(at: &str, kind: &str, entries: &BTreeMap<String, T>, name: &str) -> 
             at,
             format!("the name of {} {kind}", article(kind)),
             format!("`{name}`"),
+        )),
+    }
+}
+
+fn check_range(at: String, number: u32, most: u32) -> Result<()> {
+    match (1..=most).contains(&number) {
+        true => Ok(()),
+        false => Err(Error::manifest(
+            at,
+            format!("1 to {most}"),
+            number.to_string(),
         )),
     }
 }

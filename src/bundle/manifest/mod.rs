@@ -43,6 +43,10 @@ pub struct Manifest {
     pub oracles: BTreeMap<String, OracleEntry>,
     #[serde(default)]
     pub q_networks: BTreeMap<String, QNetworkEntry>,
+    #[serde(default)]
+    pub token_tables: BTreeMap<String, TokenTableEntry>,
+    #[serde(default)]
+    pub language_models: BTreeMap<String, LanguageModelEntry>,
     pub similar: Option<String>,
     pub seen: Seen,
     pub recipe: RecipeEntry,
@@ -207,6 +211,46 @@ pub struct QNetworkEntry {
 
 fn half() -> f32 {
     0.5
+}
+
+/// A row for every token of a vocabulary.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct TokenTableEntry {
+    pub part: String,
+    pub rows: u32,
+    pub width: u32,
+    pub dtype: RowType,
+}
+
+/// A decoder-only language model: rows of tokens and of anything else in, what may come next out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct LanguageModelEntry {
+    pub graph: String,
+    pub tokens: String,
+    pub head: Option<HeadEntry>,
+    pub tokenizer: String,
+    pub context: u32,
+    pub packed: Option<u32>,
+    pub layers: u32,
+    pub kv_heads: u32,
+    pub head_size: u32,
+    pub begin: Option<u32>,
+    #[serde(default)]
+    pub stop: Vec<u32>,
+    pub end_of_title: Option<u32>,
+}
+
+/// What makes logits of hidden states: a table that they are multiplied with, a graph, or either.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct HeadEntry {
+    pub table: Option<String>,
+    pub graph: Option<String>,
 }
 
 /// How many rows an encoder is given.

@@ -1,0 +1,174 @@
+//! `oneiro generate`.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use oneiro::{
+    Bundle, Cancel, Ended, Engine, EngineOptions, GenerateOptions, Generated, GraphOptions, Prompt,
+};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::{output, wait};
+
+/// Continue a text with a language model of a bundle
+///
+/// The text goes to stdout as it comes. The same model and the same seed write the same text.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The bundle's folder
+    bundle: PathBuf,
+    /// The text to continue
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+    /// The language model to use, instead of the first
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// How many tokens at most
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    tokens: u32,
+    /// How freely tokens are drawn; 0 always takes the likeliest
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f32,
+    /// Draw only among so many of the likeliest tokens
+    #[arg(long, value_name = "N")]
+    top_k: Option<usize>,
+    /// Draw only among the likeliest tokens whose chances add up to so much, up to 1
+    #[arg(long, value_name = "P")]
+    top_p: Option<f32>,
+    /// What is drawn is made from it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// A text that ends what is written, and is not part of it; repeat it for several
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Threads that share the work
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// End after so long with what there is
+    #[arg(long, value_name = "MS")]
+    deadline_ms: Option<u64>,
+    /// Print one JSON object at the end instead of the text as it comes
+    #[arg(long)]
+    json: bool,
+    /// Tell on stderr how long it took
+    #[arg(long)]
+    timing: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  oneiro generate models/tiny-lm --prompt \"After Nightjar people like \" --tokens 20
+  oneiro generate models/tiny-lm --prompt Once --temperature 0.8 --top-p 0.95 --seed 7";
+
+/// When the first text came, and why no more went out.
+#[derive(Default)]
+struct Progress {
+    first: Option<Duration>,
+    failed: Option<io::Error>,
+    /// Whether the last line is not ended.
+    open: bool,
+}
+
+pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
+    let opening = Instant::now();
+    let engine = wait::on("Opening the bundle", || open(arguments))?;
+    let opening = opening.elapsed();
+    let mut model = engine.language_model(arguments.model.as_deref())?;
+    let button = cancel.clone();
+    let options = options(arguments, cancel);
+    let prompt = Prompt::new().text(arguments.prompt.as_str());
+    let writing = Instant::now();
+    let mut progress = Progress::default();
+    let outcome = model.generate(&prompt, &options, &mut |text| {
+        progress.first.get_or_insert_with(|| writing.elapsed());
+        if arguments.json || progress.failed.is_some() {
+            return;
+        }
+        progress.open = !text.ends_with('\n');
+        if let Err(error) = write(&shown(text)) {
+            progress.failed = Some(error);
+            button.request();
+        }
+    });
+    let took = writing.elapsed();
+    if progress.open && progress.failed.is_none() {
+        progress.failed = write(&"\n").err();
+    }
+    if let Some(error) = progress.failed {
+        return Err(error.into());
+    }
+    let written = outcome?;
+    if arguments.json {
+        let (text, tokens, ended) = (&written.text, &written.tokens, reason(written.ended));
+        output::json(&json!({ "text": text, "tokens": tokens, "ended": ended }))?;
+    }
+    if arguments.timing {
+        print_times(opening, progress.first.unwrap_or(took), took, &written);
+    }
+    Ok(())
+}
+
+fn open(arguments: &Arguments) -> oneiro::Result<Engine> {
+    let mut options = EngineOptions::default();
+    options.graph = GraphOptions::default();
+    options.graph.threads = arguments.threads.into();
+    Engine::from_bundle(Bundle::open(&arguments.bundle)?, &options)
+}
+
+fn options(arguments: &Arguments, cancel: Cancel) -> GenerateOptions {
+    let mut options = GenerateOptions::default();
+    options.tokens = arguments.tokens as usize;
+    options.temperature = arguments.temperature;
+    options.top_k = arguments.top_k;
+    options.top_p = arguments.top_p.unwrap_or(options.top_p);
+    options.seed = arguments.seed;
+    options.stop.clone_from(&arguments.stop);
+    options.deadline = arguments.deadline_ms.map(Duration::from_millis);
+    options.cancel = cancel;
+    options
+}
+
+/// A text as it may stand on a terminal, its tabs too.
+fn shown(text: &str) -> String {
+    let parts: Vec<String> = text.split('\t').map(output::plain).collect();
+    parts.join("\t")
+}
+
+/// Writes a piece at once.
+fn write(text: &impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    write!(out, "{text}")?;
+    out.flush()
+}
+
+fn reason(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Token => "token",
+        Ended::Text => "text",
+        Ended::Count => "count",
+        Ended::Context => "context",
+        Ended::Deadline => "deadline",
+        _ => "other",
+    }
+}
+
+fn print_times(opening: Duration, first: Duration, took: Duration, written: &Generated) {
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let tokens = output::counted(written.tokens.len(), "token");
+    let rest = took.saturating_sub(first).as_secs_f64();
+    let speed = match written.tokens.len() {
+        more @ 2.. if rest > 0.0 => format!(", then {:.1} a second", (more - 1) as f64 / rest),
+        _ => String::new(),
+    };
+    output::note(format_args!(
+        "opened in {:.1} ms; {tokens}, the first text after {:.1} ms{speed}; ended by {}",
+        ms(opening),
+        ms(first),
+        reason(written.ended)
+    ));
+}

@@ -1,0 +1,114 @@
+//! `oneiro generate`: text from a language model.
+
+mod command;
+
+use command::{bundle, copy_of, oneiro};
+
+const PROMPT: &str = "After Nightjar people like ";
+
+fn generate(more: &[&str]) -> command::Answer {
+    let bundle = bundle("tiny-lm");
+    let arguments = ["generate", &bundle, "--prompt", PROMPT, "--tokens", "12"];
+    oneiro(&[&arguments, more].concat())
+}
+
+/// What of a text is shown: no control characters, which an untrained model writes too.
+fn shown(text: &str) -> String {
+    let visible = |c: char| match c.is_control() && !matches!(c, '\n' | '\t') {
+        true => '\u{fffd}',
+        false => c,
+    };
+    text.trim_end_matches('\n').chars().map(visible).collect()
+}
+
+#[test]
+fn a_text_goes_to_stdout_and_is_the_one_of_the_json() {
+    let answer = generate(&[]);
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    let json = generate(&["--json"]).json();
+    let text = json["text"].as_str().unwrap();
+    assert_eq!(answer.stdout.trim_end_matches('\n'), shown(text));
+    assert!(answer.stdout.ends_with('\n'));
+    assert_eq!(json["tokens"].as_array().unwrap().len(), 12);
+    assert_eq!(json["ended"], "count");
+    // The other form of the same network, by more threads.
+    let plain = generate(&["--json", "--model", "plain", "--threads", "2"]).json();
+    assert_eq!(plain["tokens"], json["tokens"]);
+}
+
+#[test]
+fn a_seed_decides_what_is_drawn() {
+    let draw = |seed| generate(&["--temperature", "1", "--top-k", "50", "--seed", seed]).stdout;
+    assert_eq!(draw("3"), draw("3"));
+    assert_ne!(draw("3"), draw("4"));
+}
+
+#[test]
+fn a_stop_text_ends_it_and_timing_says_so() {
+    let whole = generate(&["--json"]).json();
+    let text = whole["text"].as_str().unwrap();
+    let stop = text.chars().rfind(char::is_ascii_alphanumeric).unwrap();
+    let answer = generate(&["--stop", &stop.to_string(), "--timing"]);
+    let expected = shown(&text[..text.find(stop).unwrap()]);
+    assert_eq!(answer.stdout.trim_end_matches('\n'), expected);
+    assert!(answer.stderr.contains("ended by text"), "{}", answer.stderr);
+}
+
+#[test]
+fn what_cannot_be_written_says_why() {
+    let bundle = bundle("tiny-lm");
+    let long = "x ".repeat(200);
+    let error = oneiro(&["generate", &bundle, "--prompt", &long]);
+    assert!(error.error(4).contains("the model holds 128"));
+    let error = generate(&["--model", "other"]);
+    assert!(error.error(3).contains("no language model `other`"));
+    let error = generate(&["--top-p", "2"]);
+    assert!(error.error(1).contains("top_p"));
+    let tiny = command::bundle("tiny");
+    oneiro(&["generate", &tiny, "--prompt", "x"]).error(3);
+}
+
+#[test]
+fn inspect_shows_precision_and_context() {
+    let text = oneiro(&["inspect", &bundle("tiny-lm")]).stdout;
+    let line = |name: &str| {
+        let mut lines = text.lines().skip_while(|line| *line != "Language models");
+        let line = lines.find(|line| line.trim_start().starts_with(name));
+        line.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        line("lm"),
+        "lm tokens -> graph lm -> head f32 context 128, 512 B a token titles in one run"
+    );
+    assert_eq!(
+        line("plain"),
+        "plain tokens -> graph plain f32 context 128, 512 B a token titles branch by branch"
+    );
+    let json = oneiro(&["inspect", &bundle("tiny-lm"), "--json"]).json();
+    let lm = &json["language_models"]["lm"];
+    assert_eq!(
+        (&lm["precision"], &lm["context"]),
+        (&"f32".into(), &128.into())
+    );
+    assert_eq!(
+        (&lm["trees"], &lm["token_bytes"]),
+        (&true.into(), &512.into())
+    );
+}
+
+#[test]
+fn inspect_works_where_a_graph_is_damaged() {
+    let (_keep, folder) = copy_of("tiny-lm");
+    let path = folder.join("lm.onnx");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, vec![0xff; bytes.len()]).unwrap();
+    let json = oneiro(&["inspect", folder.to_str().unwrap(), "--json"]).json();
+    assert_eq!(
+        json["language_models"]["lm"]["precision"],
+        serde_json::Value::Null
+    );
+    assert!(json["engine"]["error"].as_str().unwrap().contains("`lm`"));
+}
