@@ -72,7 +72,7 @@ def test_weights_are_external_and_aligned(tmp_path, network):
 def test_shipped_encoders_equal_pytorch(models, name):
     bundle = Bundle(models / name)
     for encoder in bundle.manifest["encoders"]:
-        assert check(bundle, bundled_network(bundle, encoder)) <= 1e-5
+        assert check(bundle, bundled_network(bundle, encoder), encoder) <= 1e-5
 
 
 @pytest.mark.parametrize("separate", [False, True])
