@@ -101,8 +101,13 @@ fn by_c(bundle: &str, encoder: &str, golden: &Golden) -> Vec<Answer> {
 fn check(name: &str, encoders: &[&str]) {
     let bundle = format!("models/{name}");
     let golden = Golden::read(name);
-    assert!(golden.answers.keys().eq(encoders));
-    for (encoder, expected) in &golden.answers {
+    // Those of Q-networks are `q_network.rs`'s.
+    let answers = golden.answers.iter();
+    let answers: Vec<_> = answers
+        .filter(|(name, _)| !name.starts_with("q."))
+        .collect();
+    assert!(answers.iter().map(|(encoder, _)| *encoder).eq(encoders));
+    for (encoder, expected) in answers {
         let rust = by_rust(&bundle, encoder, &golden);
         assert_eq!(rust.len(), expected.len());
         for ((history, answer), expected) in golden.histories.iter().zip(&rust).zip(expected) {
@@ -122,5 +127,5 @@ fn the_tiny_bundle_answers_as_pytorch_does() {
 
 #[test]
 fn the_demo_bundle_answers_as_pytorch_does() {
-    check("demo", &["sasrec"]);
+    check("demo", &["mcrl", "sasrec"]);
 }
