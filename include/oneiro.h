@@ -550,6 +550,15 @@ ONEIRO_API void oneiro_bundle_free(oneiro_bundle *bundle);
 /** Weights stay mapped. */
 #define ONEIRO_PREPACK_OFF 3
 
+/**
+ * oneiro's own kernels multiply with weights of 4 and 8 bits, straight from the mapped files, where the processor has
+ * AVX-512 with VNNI; elsewhere, and what they do not know, ONNX Runtime's.
+ */
+#define ONEIRO_KERNELS_OWN 0
+
+/** ONNX Runtime's kernels multiply with weights of 4 and 8 bits: these have to be prepacked. */
+#define ONEIRO_KERNELS_RUNTIME 1
+
 /** A bundle with its graphs, ready to recommend, shared by every user. Yours; free with oneiro_engine_free. */
 typedef struct oneiro_engine oneiro_engine;
 
@@ -570,8 +579,8 @@ typedef struct oneiro_graph_options {
   int32_t provider;
   /** ONEIRO_PREPACK_…; as the bundle says by default. */
   int32_t prepack;
-  /** Must be 0; for a field to come. */
-  int32_t reserved;
+  /** ONEIRO_KERNELS_…; oneiro's own by default. */
+  int32_t kernels;
   /**
    * How many runs of the graph may go at once; 1 by default, at least 1, at most 1024. Mapped weights are shared
    * between them, prepacked ones are copied for each.
@@ -594,8 +603,8 @@ typedef struct oneiro_engine_options {
   int32_t provider;
   /** ONEIRO_PREPACK_…; as the bundle says by default. */
   int32_t prepack;
-  /** Must be 0; for a field to come. */
-  int32_t reserved;
+  /** ONEIRO_KERNELS_…; oneiro's own by default. */
+  int32_t kernels;
   /** Options of single graphs, `graph_count` of them, one after the other; NULL if 0. */
   const oneiro_graph_options *graphs;
   /** How many graphs have options of their own; 0 by default. */

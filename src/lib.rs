@@ -57,7 +57,7 @@ pub use engine::{Engine, EngineOptions, Memory, PartMemory};
 pub use error::{Error, ErrorCode, Result};
 pub use filter::Filter;
 pub use graph::environment as runtime;
-pub use graph::{GraphOptions, Precision, Provider};
+pub use graph::{GraphOptions, Kernels, Precision, Provider};
 #[cfg(feature = "llm")]
 pub use language_model::LanguageModel;
 #[cfg(feature = "llm")]

@@ -11,7 +11,7 @@ use super::growing::{growing, init, read, read_array};
 use crate::bundle::{Bundle, Prepack};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, Result};
-use crate::graph::{GraphOptions, Provider};
+use crate::graph::{GraphOptions, Kernels, Provider};
 
 /// The processor computes.
 pub const ONEIRO_PROVIDER_CPU: i32 = 0;
@@ -24,6 +24,12 @@ pub const ONEIRO_PREPACK_AUTO: i32 = 1;
 pub const ONEIRO_PREPACK_ON: i32 = 2;
 /// Weights stay mapped.
 pub const ONEIRO_PREPACK_OFF: i32 = 3;
+
+/// oneiro's own kernels multiply with weights of 4 and 8 bits, straight from the mapped files, where the processor has
+/// AVX-512 with VNNI; elsewhere, and what they do not know, ONNX Runtime's.
+pub const ONEIRO_KERNELS_OWN: i32 = 0;
+/// ONNX Runtime's kernels multiply with weights of 4 and 8 bits: these have to be prepacked.
+pub const ONEIRO_KERNELS_RUNTIME: i32 = 1;
 
 /// How one graph runs. Fill it with oneiro_graph_options_init first. Yours; borrowed for the call.
 #[derive(Clone, Copy)]
@@ -41,21 +47,21 @@ pub struct oneiro_graph_options {
     pub provider: i32,
     /// ONEIRO_PREPACK_…; as the bundle says by default.
     pub prepack: i32,
-    /// Must be 0; for a field to come.
-    pub reserved: i32,
+    /// ONEIRO_KERNELS_…; oneiro's own by default.
+    pub kernels: i32,
     /// How many runs of the graph may go at once; 1 by default, at least 1, at most 1024. Mapped weights are shared
     /// between them, prepacked ones are copied for each.
     pub replicas: usize,
 }
 
-growing!(oneiro_graph_options { name, threads, spinning, provider, prepack, reserved, replicas } by default Self {
+growing!(oneiro_graph_options { name, threads, spinning, provider, prepack, kernels, replicas } by default Self {
     size: size_of::<Self>(),
     name: null(),
     threads: 1,
     spinning: 0,
     provider: ONEIRO_PROVIDER_CPU,
     prepack: ONEIRO_PREPACK_BUNDLE,
-    reserved: 0,
+    kernels: ONEIRO_KERNELS_OWN,
     replicas: 1,
 });
 
@@ -74,8 +80,8 @@ pub struct oneiro_engine_options {
     pub provider: i32,
     /// ONEIRO_PREPACK_…; as the bundle says by default.
     pub prepack: i32,
-    /// Must be 0; for a field to come.
-    pub reserved: i32,
+    /// ONEIRO_KERNELS_…; oneiro's own by default.
+    pub kernels: i32,
     /// Options of single graphs, `graph_count` of them, one after the other; NULL if 0.
     pub graphs: *const oneiro_graph_options,
     /// How many graphs have options of their own; 0 by default.
@@ -86,13 +92,13 @@ pub struct oneiro_engine_options {
     pub replicas: usize,
 }
 
-growing!(oneiro_engine_options { threads, spinning, provider, prepack, reserved, graphs, graph_count, replicas } by default Self {
+growing!(oneiro_engine_options { threads, spinning, provider, prepack, kernels, graphs, graph_count, replicas } by default Self {
     size: size_of::<Self>(),
     threads: 1,
     spinning: 0,
     provider: ONEIRO_PROVIDER_CPU,
     prepack: ONEIRO_PREPACK_BUNDLE,
-    reserved: 0,
+    kernels: ONEIRO_KERNELS_OWN,
     graphs: null(),
     graph_count: 0,
     replicas: 1,
@@ -131,7 +137,7 @@ unsafe fn options_of(options: *const oneiro_engine_options) -> Result<EngineOpti
             given.spinning,
             given.provider,
             given.prepack,
-            given.reserved,
+            given.kernels,
             given.replicas,
         )?,
         ..EngineOptions::default()
@@ -144,7 +150,7 @@ unsafe fn options_of(options: *const oneiro_engine_options) -> Result<EngineOpti
             graph.spinning,
             graph.provider,
             graph.prepack,
-            graph.reserved,
+            graph.kernels,
             graph.replicas,
         )?;
         if options.graphs.insert(name.into(), own).is_some() {
@@ -159,14 +165,11 @@ fn graph_options(
     spinning: i32,
     provider: i32,
     prepack: i32,
-    reserved: i32,
+    kernels: i32,
     replicas: usize,
 ) -> Result<GraphOptions> {
     if threads == 0 || i32::try_from(threads).is_err() {
         return Err(Error::argument("threads", format!("is {threads}")));
-    }
-    if reserved != 0 {
-        return Err(unknown("reserved", reserved));
     }
     Ok(GraphOptions {
         threads,
@@ -174,6 +177,11 @@ fn graph_options(
         provider: match provider {
             ONEIRO_PROVIDER_CPU => Provider::Cpu,
             other => return Err(unknown("provider", other)),
+        },
+        kernels: match kernels {
+            ONEIRO_KERNELS_OWN => Kernels::Own,
+            ONEIRO_KERNELS_RUNTIME => Kernels::Runtime,
+            other => return Err(unknown("kernels", other)),
         },
         prepack: match prepack {
             ONEIRO_PREPACK_BUNDLE => None,

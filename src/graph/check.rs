@@ -1,12 +1,13 @@
 //! What a graph may contain, checked before ONNX Runtime sees it.
 //!
 //! Operators come from an allow-list, and external data only from the parts that the manifest names, inside their
-//! bounds. Only the few protobuf fields that matter are decoded (ONNX IR, `onnx.proto`).
+//! bounds.
 
 #![forbid(unsafe_code)]
 
 use prost::Message;
 
+use super::onnx::{Model, Node, Nodes, SparseTensor, Tensor, Value};
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 
@@ -56,100 +57,6 @@ const CONTRIBUTED: [&str; 34] = [
     "SkipSimplifiedLayerNormalization",
     "SkipGroupNorm",
 ];
-
-#[derive(Message)]
-struct Model {
-    #[prost(message, optional, tag = "7")]
-    graph: Option<Nodes>,
-    #[prost(message, repeated, tag = "25")]
-    functions: Vec<Function>,
-}
-
-#[derive(Message)]
-struct Function {
-    #[prost(string, tag = "1")]
-    name: String,
-}
-
-#[derive(Message)]
-struct Nodes {
-    #[prost(message, repeated, tag = "1")]
-    node: Vec<Node>,
-    #[prost(message, repeated, tag = "5")]
-    initializer: Vec<Tensor>,
-    #[prost(message, repeated, tag = "11")]
-    input: Vec<Value>,
-    #[prost(message, repeated, tag = "12")]
-    output: Vec<Value>,
-    #[prost(message, repeated, tag = "15")]
-    sparse_initializer: Vec<SparseTensor>,
-}
-
-#[derive(Message)]
-struct Value {
-    #[prost(string, tag = "1")]
-    name: String,
-}
-
-#[derive(Message)]
-struct Node {
-    #[prost(string, tag = "4")]
-    op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    attribute: Vec<Attribute>,
-    #[prost(string, tag = "7")]
-    domain: String,
-}
-
-#[derive(Message)]
-struct Attribute {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(int64, tag = "3")]
-    i: i64,
-    #[prost(message, optional, boxed, tag = "5")]
-    t: Option<Box<Tensor>>,
-    #[prost(message, optional, boxed, tag = "6")]
-    g: Option<Box<Nodes>>,
-    #[prost(message, repeated, tag = "10")]
-    tensors: Vec<Tensor>,
-    #[prost(message, repeated, tag = "11")]
-    graphs: Vec<Nodes>,
-    #[prost(message, optional, boxed, tag = "22")]
-    sparse_tensor: Option<Box<SparseTensor>>,
-    #[prost(message, repeated, tag = "23")]
-    sparse_tensors: Vec<SparseTensor>,
-}
-
-#[derive(Message)]
-struct SparseTensor {
-    #[prost(message, optional, tag = "1")]
-    values: Option<Tensor>,
-    #[prost(message, optional, tag = "2")]
-    indices: Option<Tensor>,
-}
-
-#[derive(Message)]
-struct Tensor {
-    #[prost(int64, repeated, tag = "1")]
-    dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    data_type: i32,
-    #[prost(string, tag = "8")]
-    name: String,
-    #[prost(message, repeated, tag = "13")]
-    external_data: Vec<Entry>,
-    #[prost(int32, tag = "14")]
-    data_location: i32,
-}
-
-#[derive(Message)]
-struct Entry {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
 
 /// What a graph's weights are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +139,7 @@ fn precision(graph: &Nodes) -> Precision {
 }
 
 /// The model of the graph `name`, checked.
-fn read(bundle: &Bundle, name: &str) -> Result<Nodes> {
+pub(super) fn read(bundle: &Bundle, name: &str) -> Result<Nodes> {
     let manifest = bundle.manifest();
     let entry = manifest
         .graphs

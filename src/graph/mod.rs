@@ -8,9 +8,13 @@ mod check;
 #[cfg(feature = "llm")]
 mod decoder;
 pub mod environment;
+mod onnx;
 mod options;
+#[cfg(target_arch = "x86_64")]
+mod products;
 mod replicas;
 
+use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 
 use ort::AsPointer;
@@ -25,7 +29,7 @@ pub use check::Precision;
 pub(crate) use check::{check, outline};
 #[cfg(feature = "llm")]
 pub(crate) use decoder::{Decoder, Layout, Output, Past, Sizes, Step};
-pub use options::{GraphOptions, Provider};
+pub use options::{GraphOptions, Kernels, Provider};
 
 use crate::bundle::{Bundle, Bytes, Prepack};
 use crate::cancel::Cancel;
@@ -88,7 +92,7 @@ pub(crate) enum Dim {
 impl Graph {
     /// Checks the graph `name` of the bundle and makes it ready to run.
     pub(crate) fn open(bundle: &Bundle, name: &str, options: &GraphOptions) -> Result<Self> {
-        check(bundle, name)?;
+        let nodes = check::read(bundle, name)?;
         let environment = environment::get()?;
         let entry = bundle
             .manifest()
@@ -107,7 +111,23 @@ impl Graph {
             files.push(bundle.manifest().parts[part].file.as_str());
             weights.push(bundle.part(part)?);
         }
-        let prepacked = match options.prepack.unwrap_or(entry.prepack) {
+        let bytes = bundle.part(&entry.model)?;
+        let mut model = Cow::Borrowed(&bytes[..]);
+        let mut prepack = options.prepack.unwrap_or(entry.prepack);
+        let mut own = false;
+        #[cfg(target_arch = "x86_64")]
+        if options.kernels == Kernels::Own
+            && let Some(handed) = products::hand_over(&model, &nodes)
+                .map_err(|error| Error::part(&entry.model, "an ONNX model", error.to_string()))?
+        {
+            model = Cow::Owned(handed.model);
+            own = true;
+            // What the bundle asks for is for products that ONNX Runtime does not have any more.
+            if handed.left == 0 && options.prepack.is_none() {
+                prepack = Prepack::Off;
+            }
+        }
+        let prepacked = match prepack {
             Prepack::On => true,
             Prepack::Off => false,
             Prepack::Auto => {
@@ -123,7 +143,6 @@ impl Graph {
             false => GraphOptimizationLevel::All,
         };
         let Provider::Cpu = options.provider;
-        let model = bundle.part(&entry.model)?;
         let runner = || {
             let mut builder = Session::builder(environment)
                 .map_err(failed)?
@@ -143,6 +162,11 @@ impl Graph {
                 // Only what `check` has read may be loaded: not the other format, told apart by its bytes.
                 .with_config_entry("session.load_model_format", "ONNX")
                 .map_err(built)?;
+            #[cfg(target_arch = "x86_64")]
+            if own {
+                let domain = products::domain().map_err(failed)?;
+                builder = builder.with_operators(domain).map_err(built)?;
+            }
             lend_weights(&mut builder, name, &files, &weights)?;
             let session = builder.commit_from_memory(&model).map_err(|error| {
                 Error::graph(

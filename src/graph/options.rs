@@ -14,6 +14,8 @@ pub struct GraphOptions {
     pub spinning: bool,
     /// What computes.
     pub provider: Provider,
+    /// What multiplies with weights of 4 and 8 bits.
+    pub kernels: Kernels,
     /// Whether weights may be rearranged in private memory; `None` leaves it to the bundle.
     pub prepack: Option<Prepack>,
     /// Sessions of the graph, and so how many runs go at once: for servers, whose threads would otherwise take turns.
@@ -27,6 +29,7 @@ impl Default for GraphOptions {
             threads: 1,
             spinning: false,
             provider: Provider::Cpu,
+            kernels: Kernels::Own,
             prepack: None,
             replicas: 1,
         }
@@ -40,4 +43,16 @@ pub enum Provider {
     /// The processor.
     #[default]
     Cpu,
+}
+
+/// What multiplies with weights of 4 and 8 bits (the operator MatMulNBits, with activations of 8 bits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kernels {
+    /// oneiro's own where the processor has AVX-512 with VNNI: weights stay mapped, and a graph opens at once. Elsewhere,
+    /// and for what they do not know, ONNX Runtime's.
+    #[default]
+    Own,
+    /// ONNX Runtime's, which need prepacked weights.
+    Runtime,
 }

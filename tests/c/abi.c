@@ -59,14 +59,14 @@ AT(oneiro_graph_options, threads, 16);
 AT(oneiro_graph_options, spinning, 24);
 AT(oneiro_graph_options, provider, 28);
 AT(oneiro_graph_options, prepack, 32);
-AT(oneiro_graph_options, reserved, 36);
+AT(oneiro_graph_options, kernels, 36);
 AT(oneiro_graph_options, replicas, 40);
 AT(oneiro_engine_options, size, 0);
 AT(oneiro_engine_options, threads, 8);
 AT(oneiro_engine_options, spinning, 16);
 AT(oneiro_engine_options, provider, 20);
 AT(oneiro_engine_options, prepack, 24);
-AT(oneiro_engine_options, reserved, 28);
+AT(oneiro_engine_options, kernels, 28);
 AT(oneiro_engine_options, graphs, 32);
 AT(oneiro_engine_options, graph_count, 40);
 AT(oneiro_engine_options, replicas, 48);
@@ -137,7 +137,7 @@ int main(void) {
   oneiro_engine_options_init(&engine, sizeof engine);
   CHECK(engine.size == sizeof engine && engine.threads == 1 && engine.spinning == 0);
   CHECK(engine.provider == ONEIRO_PROVIDER_CPU && engine.prepack == ONEIRO_PREPACK_BUNDLE);
-  CHECK(engine.graphs == NULL && engine.graph_count == 0 && engine.reserved == 0);
+  CHECK(engine.graphs == NULL && engine.graph_count == 0 && engine.kernels == ONEIRO_KERNELS_OWN);
   CHECK(engine.replicas == 1);
 
   oneiro_graph_options graph;
