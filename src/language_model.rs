@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::network::llm::{Cache, GenerateOptions, Generated, Model, Prompt};
+use crate::network::llm::{Cache, GenerateOptions, Generated, Model, Prompt, ScoreOptions};
 use crate::retrieve::Philox;
 
 /// A language model of a bundle, with what it has read: one text at a time, one thread at a time.
@@ -16,7 +16,7 @@ use crate::retrieve::Philox;
 /// begin alike come one after the other at little cost. A call that fails or is stopped leaves it usable.
 ///
 /// ```
-/// use oneiro::{Engine, GenerateOptions, Prompt};
+/// use oneiro::{Engine, GenerateOptions, Prompt, ScoreOptions};
 ///
 /// let engine = Engine::open("models/tiny-lm")?;
 /// let mut model = engine.language_model(None)?;
@@ -24,7 +24,7 @@ use crate::retrieve::Philox;
 /// let mut options = GenerateOptions::default();
 /// options.tokens = 8;
 /// let written = model.generate(&prompt, &options, &mut |piece| print!("{piece}"))?;
-/// let scores = model.score(&prompt, &["Arrival", "Solaris"], &options.cancel)?;
+/// let scores = model.score(&prompt, &["Arrival", "Solaris"], &ScoreOptions::default())?;
 /// # assert!(written.tokens.len() <= 8 && scores.len() == 2);
 /// # Ok::<(), oneiro::Error>(())
 /// ```
@@ -94,9 +94,9 @@ impl LanguageModel {
         model.generate(&mut self.cache, &rows, options, &uniform, on_text)
     }
 
-    /// How likely each title is as the continuation of a prompt: the sum of the log-probabilities of its tokens, each over
-    /// the whole vocabulary, and of the model's end-of-title token, if it has one. Higher is likelier; lengths are not made
-    /// up for. Line breaks in titles are spaces; equal titles have equal scores.
+    /// How likely each title is as the continuation of a prompt: the sum of the log-probabilities of its tokens and of the
+    /// model's end-of-title token, if it has one. Higher is likelier; lengths are not made up for. Line breaks in titles
+    /// are spaces; equal titles have equal scores.
     ///
     /// What titles begin with in common is read once, and where the graph allows it, all of them in one run behind the
     /// prompt.
@@ -108,11 +108,11 @@ impl LanguageModel {
         &mut self,
         prompt: &Prompt,
         titles: &[T],
-        cancel: &Cancel,
+        options: &ScoreOptions,
     ) -> Result<Vec<f32>> {
         let model = &self.model;
         let rows = model.rows(prompt)?;
-        model.score(&mut self.cache, &rows, titles, cancel)
+        model.score(&mut self.cache, &rows, titles, options)
     }
 
     /// The logits `[V]` of what may come after a prompt.

@@ -17,7 +17,8 @@ use std::thread;
 use std::time::Duration;
 
 use oneiro::{
-    Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel, Precision, Prompt,
+    Among, Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel, Precision, Prompt,
+    ScoreOptions,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -131,6 +132,12 @@ fn titles(engine: &Engine) -> Vec<String> {
 }
 
 #[track_caller]
+fn scoring(cancel: &Cancel) -> ScoreOptions {
+    let mut options = ScoreOptions::default();
+    options.cancel = cancel.clone();
+    options
+}
+
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -241,12 +248,68 @@ fn titles_score_as_transformers_scores_each_by_itself() {
         let mut model = model(&engine, name);
         for case in &golden.cases {
             let what = format!("`{name}` of {bundle} after {:?}", case.prompt);
-            let scores = model.score(&prompt(&case.ids), &titles, &cancel).unwrap();
+            let scores = model
+                .score(&prompt(&case.ids), &titles, &scoring(&cancel))
+                .unwrap();
             assert_close(&scores, &case.scores, &what);
             // The prompt is still there, and only it.
             let found = model.logits(&prompt(&case.ids), &cancel).unwrap();
             assert_close(&found, case.logits.last().unwrap(), &what);
         }
+    }
+}
+
+#[test]
+fn among_the_titles_a_token_is_one_of_those_that_go_on_with_them() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let titles = titles(&engine);
+    let mut options = ScoreOptions::default();
+    options.among = Among::Titles;
+    for name in MODELS {
+        let mut model = model(&engine, name);
+        let end = engine.manifest().language_models[name].end_of_title;
+        let tokens: Vec<Vec<u32>> = titles
+            .iter()
+            .map(|title| {
+                model
+                    .encode(title)
+                    .unwrap()
+                    .into_iter()
+                    .chain(end)
+                    .collect()
+            })
+            .collect();
+        let found = model.score(&"After".into(), &titles, &options).unwrap();
+        for (own, found) in tokens.iter().zip(found).step_by(7) {
+            let mut expected = 0.0;
+            for length in 0..own.len() {
+                let mut next: Vec<u32> = tokens
+                    .iter()
+                    .filter(|other| other.starts_with(&own[..length]) && other.len() > length)
+                    .map(|other| other[length])
+                    .collect();
+                next.sort_unstable();
+                next.dedup();
+                let text = Prompt::from("After");
+                let text = own[..length]
+                    .iter()
+                    .fold(text, |text, &token| text.token(token));
+                let logits = model.logits(&text, &Cancel::new()).unwrap();
+                let sum: f32 = next.iter().map(|&token| logits[token as usize].exp()).sum();
+                expected += logits[own[length] as usize] - sum.ln();
+            }
+            assert!(
+                (found - expected).abs() < TOLERANCE,
+                "{name}: {found}, {expected}"
+            );
+        }
+        // Alone, all of it is forced.
+        assert_eq!(
+            model
+                .score(&"After".into(), &titles[..1], &options)
+                .unwrap(),
+            [0.0]
+        );
     }
 }
 
@@ -257,7 +320,7 @@ fn equal_titles_share_a_score_and_line_breaks_are_spaces() {
         let mut model = model(&engine, name);
         let titles = ["The Lantern", "The\nLantern", "The", "The Lantern"];
         let scores = model
-            .score(&"After".into(), &titles, &Cancel::new())
+            .score(&"After".into(), &titles, &ScoreOptions::default())
             .unwrap();
         assert_eq!(scores[0], scores[1]);
         assert_eq!(scores[0], scores[3]);
@@ -265,14 +328,14 @@ fn equal_titles_share_a_score_and_line_breaks_are_spaces() {
         let none: [&str; 0] = [];
         assert!(
             model
-                .score(&"After".into(), &none, &Cancel::new())
+                .score(&"After".into(), &none, &ScoreOptions::default())
                 .unwrap()
                 .is_empty()
         );
         // The end-of-title token alone.
         assert_eq!(
             model
-                .score(&"After".into(), &[""], &Cancel::new())
+                .score(&"After".into(), &[""], &ScoreOptions::default())
                 .unwrap()
                 .len(),
             1
@@ -291,7 +354,11 @@ fn the_table_makes_the_same_logits_as_the_head() {
     let case = &golden.cases[3];
     let found = model.logits(&prompt(&case.ids), &Cancel::new()).unwrap();
     assert_close(&found, case.logits.last().unwrap(), "by the table");
-    let scores = model.score(&prompt(&case.ids), &titles(&engine), &Cancel::new());
+    let scores = model.score(
+        &prompt(&case.ids),
+        &titles(&engine),
+        &ScoreOptions::default(),
+    );
     assert_close(&scores.unwrap(), &case.scores, "by the table");
 }
 
@@ -408,14 +475,19 @@ fn what_is_too_long_is_refused_before_any_work() {
         assert!(too_long(
             model.generate(&long, &options, &mut |_| {}).unwrap_err()
         ));
-        assert!(too_long(model.score(&long, &[""], &cancel).unwrap_err()));
+        assert!(too_long(
+            model.score(&long, &[""], &scoring(&cancel)).unwrap_err()
+        ));
         let full = (0..127).fold(Prompt::new(), |prompt, _| prompt.token(50));
         // Room for no token of a title but the last.
         let title = model.encode("The Lantern").unwrap().len();
-        let outcome = model.score(&full, &["", "The Lantern"], &cancel);
+        let outcome = model.score(&full, &["", "The Lantern"], &scoring(&cancel));
         assert!(matches!(outcome, Err(Error::TooLong { rows, .. }) if rows == 128 + title));
         assert_eq!(model.cached_bytes(), 0, "nothing was read");
-        assert_eq!(model.score(&full, &[""], &cancel).unwrap().len(), 1);
+        assert_eq!(
+            model.score(&full, &[""], &scoring(&cancel)).unwrap().len(),
+            1
+        );
         options.tokens = 3;
         let written = model.generate(&full, &options, &mut |_| {}).unwrap();
         assert_eq!((written.ended, written.tokens.len()), (Ended::Context, 1));
@@ -481,7 +553,7 @@ fn a_stopped_call_leaves_everything_usable() {
         let stopped = model.generate(&prompt(&case.ids), &options, &mut |_| {});
         assert!(matches!(stopped, Err(Error::Cancelled)));
         assert!(matches!(
-            model.score(&prompt(&case.ids), &["a"], &options.cancel),
+            model.score(&prompt(&case.ids), &["a"], &scoring(&options.cancel)),
             Err(Error::Cancelled)
         ));
         // While it writes.
@@ -518,14 +590,14 @@ fn requests_at_any_moment_end_in_an_answer_or_in_cancelled() {
                 button.request();
             });
             model.forget();
-            match model.score(&prompt(&case.ids), &titles, &cancel) {
+            match model.score(&prompt(&case.ids), &titles, &scoring(&cancel)) {
                 Ok(scores) => assert_close(&scores, &case.scores, "in time"),
                 Err(Error::Cancelled) => stopped += 1,
                 Err(other) => panic!("{other}"),
             }
         });
         if round % 10 == 0 {
-            let scores = model.score(&prompt(&case.ids), &titles, &Cancel::new());
+            let scores = model.score(&prompt(&case.ids), &titles, &ScoreOptions::default());
             assert_close(&scores.unwrap(), &case.scores, "afterwards");
         }
     }
@@ -564,7 +636,8 @@ fn texts_of_one_engine_do_not_disturb_each_other() {
                     for _ in 0..3 {
                         let written = model.generate(&prompt(&case.ids), &options, &mut |_| {});
                         assert_eq!(written.unwrap().tokens, case.greedy);
-                        let scores = model.score(&prompt(&case.ids), titles, &options.cancel);
+                        let scores =
+                            model.score(&prompt(&case.ids), titles, &scoring(&options.cancel));
                         assert_close(&scores.unwrap(), &case.scores, &case.prompt);
                     }
                 }
@@ -611,10 +684,10 @@ proptest! {
         let mut by_itself = model(&engine, "plain");
         let expected: Vec<f32> = titles
             .iter()
-            .map(|title| by_itself.score(&prompt, &[title], &cancel).unwrap()[0])
+            .map(|title| by_itself.score(&prompt, &[title], &scoring(&cancel)).unwrap()[0])
             .collect();
         for name in MODELS {
-            let found = model(&engine, name).score(&prompt, &titles, &cancel).unwrap();
+            let found = model(&engine, name).score(&prompt, &titles, &scoring(&cancel)).unwrap();
             assert_close(&found, &expected, name);
         }
     }

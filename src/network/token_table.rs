@@ -88,6 +88,12 @@ impl TokenTable {
         self.0.row(token, out)
     }
 
+    /// The products of a state `[D]`, finite numbers, with the rows of some tokens.
+    #[cfg(feature = "llm")]
+    pub(crate) fn products_of(&self, state: &[f32], tokens: &[u32]) -> Result<Vec<f32>> {
+        self.0.score(state, tokens)
+    }
+
     /// The products of states `[R, D]`, finite numbers, with every row, into `out`, `[R, V]`.
     ///
     /// # Errors

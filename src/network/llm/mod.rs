@@ -22,6 +22,7 @@ use cache::Row;
 pub use decode::{Ended, GenerateOptions, Generated};
 use prompt::Piece;
 pub use prompt::Prompt;
+pub use score::{Among, ScoreOptions};
 use tokens::Tokens;
 
 use super::TokenTable;
@@ -43,6 +44,8 @@ pub(crate) struct Model {
     decoder: Decoder,
     tokens: Arc<TokenTable>,
     head: Head,
+    /// The head's rows, where there is a table of them.
+    head_rows: Option<Arc<TokenTable>>,
     tokenizer: Tokens,
     context: usize,
     /// The most rows of one run, with those before: a tree may have more than there are positions.
@@ -112,6 +115,8 @@ impl Model {
                 }
             },
         };
+        let head_rows = entry.head.as_ref().and_then(|head| head.table.as_ref());
+        let head_rows = head_rows.map(|table| bundle.token_table(table).map(Arc::clone));
         let tokenizer = bundle.part(&entry.tokenizer)?;
         Ok(Self {
             run_rows: match head {
@@ -122,6 +127,7 @@ impl Model {
             decoder,
             tokens,
             head,
+            head_rows: head_rows.transpose()?,
             context: entry.context as usize,
             packed: entry.packed.unwrap_or(entry.context) as usize,
             begin: entry.begin,

@@ -1,11 +1,16 @@
 //! How likely texts are as the continuation of a prompt.
 //!
-//! The score of a text is the sum of the log-probabilities of its tokens, each over the whole vocabulary after the prompt
-//! and the tokens before, and of the end-of-title token, where the model has one. There is no normalisation by length.
+//! The score of a text is the sum of the log-probabilities of its tokens, each after the prompt and the tokens before, and
+//! of the end-of-title token, where the model has one. There is no normalisation by length. A token's probability is that
+//! among the whole vocabulary, or among the tokens that go on with any of the texts: then only the head's rows of these
+//! are multiplied, and a token that is the only one costs nothing.
+//!
 //! All texts are scored along the tree of their tokens: what several begin with is read once, and where the graph can be
 //! told who looks at whom, the whole tree is read in one run behind the prompt, whose rows are forgotten afterwards.
 
 #![forbid(unsafe_code)]
+
+use std::time::Duration;
 
 use super::Model;
 use super::cache::{Cache, Row};
@@ -18,6 +23,30 @@ use crate::graph::{Layout, Step};
 
 /// The most rows of a tree that share a run: each is compared with all others, of its own branch or not.
 const TREE_ROWS: usize = 256;
+
+/// How titles are scored.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ScoreOptions {
+    /// What the probability of a token is one of.
+    pub among: Among,
+    /// Stops the call when requested.
+    pub cancel: Cancel,
+    /// How long the call may take, from its start; for ever by default.
+    pub deadline: Option<Duration>,
+}
+
+/// The tokens among which one has its probability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Among {
+    /// All of the vocabulary: a score is the log-probability that the model writes this title next.
+    #[default]
+    Vocabulary,
+    /// Those that go on with any of the titles: the log-probability that it writes this one, if it writes one of them
+    /// token by token. Quicker, and another order: a title loses nothing for what could have been written instead.
+    Titles,
+}
 
 impl Model {
     /// The score of each title after a prompt, which the cache then holds.
@@ -32,8 +61,12 @@ impl Model {
         cache: &mut Cache,
         prompt: &[Row],
         titles: &[T],
-        cancel: &Cancel,
+        options: &ScoreOptions,
     ) -> Result<Vec<f32>> {
+        let cancel = match options.deadline {
+            Some(time) => &options.cancel.within(time),
+            None => &options.cancel,
+        };
         let mut tokens = Vec::with_capacity(titles.len());
         for title in titles {
             tokens.push(self.tokens_of_title(title.as_ref())?);
@@ -46,12 +79,7 @@ impl Model {
         let mut distinct: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
         distinct.sort_unstable();
         distinct.dedup();
-        let room = TREE_ROWS.min(self.packed - prompt.len());
-        let mut scores = Vec::with_capacity(distinct.len());
-        for run in runs(&distinct, room) {
-            cancel.check()?;
-            scores.extend(self.score_tree(cache, &Trie::new(run), cancel)?);
-        }
+        let scores = self.score_distinct(cache, prompt.len(), &distinct, options.among, cancel)?;
         let score = |tokens: &Vec<u32>| match distinct.binary_search(&tokens.as_slice()) {
             Ok(place) => Ok(scores[place]),
             Err(_) => Err(Error::Internal {
@@ -71,36 +99,121 @@ impl Model {
         }
     }
 
-    /// The score of each continuation of a tree, behind what the cache holds.
-    fn score_tree(&self, cache: &mut Cache, trie: &Trie, cancel: &Cancel) -> Result<Vec<f32>> {
-        // The nodes that follow on the text itself, then those on each inner node.
-        let mut following = vec![Vec::new(); trie.inner().count() + 1];
-        for (place, node) in trie.nodes().iter().enumerate() {
-            following[trie.before(node).map_or(0, |inner| inner + 1)].push(place);
-        }
-        let states = self.read_tree(cache, trie, cancel)?;
-        let mut likelihoods = vec![0.0; trie.nodes().len()];
-        self.logits_of(&states, cancel, &mut |row, logits| {
-            let normaliser = normaliser(logits);
-            if !normaliser.is_finite() {
-                let found = normaliser.to_string();
-                let graph = self.decoder.graph();
-                return Err(Error::graph(graph, "logits", "finite numbers", found));
+    /// The score of each of some continuations, sorted and distinct, of a prompt that the cache holds.
+    fn score_distinct(
+        &self,
+        cache: &mut Cache,
+        prompt: usize,
+        distinct: &[&[u32]],
+        among: Among,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
+        let all = Trie::new(distinct);
+        let alternatives = all.following();
+        let forced = |place: usize| {
+            let before = all.before(&all.nodes()[place]);
+            among == Among::Titles && alternatives[before.map_or(0, |inner| inner + 1)].len() == 1
+        };
+        // Of each token: its log-probability, or its logit where it is yet to be compared with the others.
+        let mut found = vec![0.0; all.nodes().len()];
+        let room = TREE_ROWS.min(self.packed - prompt);
+        let mut first = 0;
+        for run in runs(distinct, room) {
+            cancel.check()?;
+            let trie = Trie::new(run);
+            let mut places = vec![0; trie.nodes().len()];
+            for (index, &end) in trie.ends().iter().enumerate() {
+                let path = all.path(all.ends()[first + index]);
+                trie.path(end)
+                    .zip(path)
+                    .for_each(|(own, place)| places[own] = place);
             }
-            for &place in &following[row] {
-                let token = trie.nodes()[place].token as usize;
-                let logit = logits.get(token).copied().unwrap_or(f32::NEG_INFINITY);
-                likelihoods[place] = (f64::from(logit) - normaliser) as f32;
+            first += run.len();
+            let wanted = |node: usize| !forced(places[node]);
+            for (node, number) in self.weigh(cache, &trie, among, &wanted, cancel)? {
+                found[places[node]] = number;
+            }
+        }
+        if among == Among::Titles {
+            for places in alternatives.iter().filter(|places| places.len() > 1) {
+                let logits: Vec<f32> = places.iter().map(|&place| found[place]).collect();
+                let normaliser = self.normaliser(&logits)?;
+                for &place in places {
+                    found[place] = (f64::from(found[place]) - normaliser) as f32;
+                }
+            }
+        }
+        // Parents come first.
+        let mut sums: Vec<f32> = Vec::with_capacity(found.len());
+        for (node, found) in all.nodes().iter().zip(found) {
+            let before = node.parent.map_or(0.0, |parent| sums[parent]);
+            sums.push(before + found);
+        }
+        Ok(all.ends().iter().map(|&end| sums[end]).collect())
+    }
+
+    /// The nodes of a tree behind what the cache holds, with the log-probability of each among the vocabulary, or with its
+    /// logit; of those that are wanted.
+    fn weigh(
+        &self,
+        cache: &mut Cache,
+        trie: &Trie,
+        among: Among,
+        wanted: &dyn Fn(usize) -> bool,
+        cancel: &Cancel,
+    ) -> Result<Vec<(usize, f32)>> {
+        let mut found = Vec::with_capacity(trie.nodes().len());
+        let following: Vec<Vec<usize>> = trie
+            .following()
+            .into_iter()
+            .map(|nodes| nodes.into_iter().filter(|&node| wanted(node)).collect())
+            .collect();
+        let states = self.read_tree(cache, trie, cancel)?;
+        let width = self.decoder.output_width();
+        let asked: Vec<usize> = (0..following.len())
+            .filter(|&row| !following[row].is_empty())
+            .collect();
+        let token = |node: usize| trie.nodes()[node].token;
+        if let (Among::Titles, Some(rows)) = (among, &self.head_rows) {
+            for row in asked {
+                cancel.check()?;
+                let tokens: Vec<u32> = following[row].iter().map(|&node| token(node)).collect();
+                let state = &states[row * width..][..width];
+                let logits = rows.products_of(state, &tokens)?;
+                found.extend(following[row].iter().copied().zip(logits));
+            }
+            return Ok(found);
+        }
+        let mut given = Vec::with_capacity(asked.len() * width);
+        for &row in &asked {
+            given.extend_from_slice(&states[row * width..][..width]);
+        }
+        self.logits_of(&given, cancel, &mut |place, logits| {
+            let above = match among {
+                Among::Vocabulary => self.normaliser(logits)?,
+                Among::Titles => 0.0,
+            };
+            for &node in &following[asked[place]] {
+                let logit = logits.get(token(node) as usize).copied();
+                let logit = f64::from(logit.unwrap_or(f32::NEG_INFINITY));
+                found.push((node, (logit - above) as f32));
             }
             Ok(())
         })?;
-        // Parents come first.
-        let mut sums: Vec<f32> = Vec::with_capacity(likelihoods.len());
-        for (node, likelihood) in trie.nodes().iter().zip(likelihoods) {
-            let before = node.parent.map_or(0.0, |parent| sums[parent]);
-            sums.push(before + likelihood);
+        Ok(found)
+    }
+
+    /// What logits are above their log-probabilities by.
+    pub(super) fn normaliser(&self, logits: &[f32]) -> Result<f64> {
+        let normaliser = normaliser(logits);
+        match normaliser.is_finite() {
+            true => Ok(normaliser),
+            false => {
+                let found = normaliser.to_string();
+                let graph = self.decoder.graph();
+                Err(Error::graph(graph, "logits", "finite numbers", found))
+            }
         }
-        Ok(trie.ends().iter().map(|&end| sums[end]).collect())
     }
 
     /// What comes out for the last row of the cache and for each inner node of a tree, one after the other. The cache

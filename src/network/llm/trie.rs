@@ -80,6 +80,20 @@ impl Trie {
         self.nodes.iter().filter(|node| node.inner.is_some())
     }
 
+    /// The nodes that follow on the text itself, then those on each inner node.
+    pub(super) fn following(&self) -> Vec<Vec<usize>> {
+        let mut following = vec![Vec::new(); self.inner + 1];
+        for (place, node) in self.nodes.iter().enumerate() {
+            following[self.before(node).map_or(0, |inner| inner + 1)].push(place);
+        }
+        following
+    }
+
+    /// A node and those before it, the first one last.
+    pub(super) fn path(&self, node: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(node), |&node| self.nodes[node].parent)
+    }
+
     /// The place, among the inner nodes, of what is before a node; none for the text that all continue.
     pub(super) fn before(&self, node: &Node) -> Option<usize> {
         node.parent.and_then(|parent| self.nodes[parent].inner)
@@ -129,12 +143,7 @@ mod tests {
     use super::*;
 
     fn path(trie: &Trie, end: usize) -> Vec<u32> {
-        let mut tokens = Vec::new();
-        let mut node = Some(end);
-        while let Some(place) = node {
-            tokens.push(trie.nodes[place].token);
-            node = trie.nodes[place].parent;
-        }
+        let mut tokens: Vec<u32> = trie.path(end).map(|node| trie.nodes[node].token).collect();
         tokens.reverse();
         tokens
     }
