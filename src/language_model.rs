@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::network::llm::{Cache, GenerateOptions, Generated, Model, Prompt, ScoreOptions};
+use crate::network::llm::{
+    Beam, BeamOptions, Cache, GenerateOptions, Generated, Model, Prompt, ScoreOptions,
+};
 use crate::retrieve::Philox;
 
 /// A language model of a bundle, with what it has read: one text at a time, one thread at a time.
@@ -92,6 +94,16 @@ impl LanguageModel {
         let noise = Philox::new(options.seed);
         let uniform = |step| noise.uniform(step);
         model.generate(&mut self.cache, &rows, options, &uniform, on_text)
+    }
+
+    /// The likeliest continuations of a prompt, best first, by beam search.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn search(&mut self, prompt: &Prompt, options: &BeamOptions) -> Result<Vec<Beam>> {
+        let model = &self.model;
+        let rows = model.rows(prompt)?;
+        model.search(&mut self.cache, &rows, options)
     }
 
     /// How likely each title is as the continuation of a prompt: the sum of the log-probabilities of its tokens and of the

@@ -61,7 +61,9 @@ pub use graph::{GraphOptions, Kernels, Precision, Provider};
 #[cfg(feature = "llm")]
 pub use language_model::LanguageModel;
 #[cfg(feature = "llm")]
-pub use network::llm::{Among, Ended, GenerateOptions, Generated, Prompt, ScoreOptions};
+pub use network::llm::{
+    Among, Beam, BeamOptions, Ended, GenerateOptions, Generated, Prompt, ScoreOptions,
+};
 pub use network::{Diffusion, TokenTable};
 pub use ranking::{Origin, Ranking, Stage};
 pub use recommender::{By, Candidates, Event, Judge, Recommender};

@@ -17,8 +17,8 @@ use std::thread;
 use std::time::Duration;
 
 use oneiro::{
-    Among, Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel, Precision, Prompt,
-    ScoreOptions,
+    Among, BeamOptions, Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel,
+    Precision, Prompt, ScoreOptions,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -44,6 +44,15 @@ struct Case {
     /// `[S]` of `[V]`.
     logits: Vec<Vec<f32>>,
     greedy: Vec<u32>,
+    scores: Vec<f32>,
+    beams: Beams,
+}
+
+/// What a beam search finds.
+struct Beams {
+    stop: Vec<u32>,
+    length_penalty: f32,
+    tokens: Vec<Vec<u32>>,
     scores: Vec<f32>,
 }
 
@@ -80,13 +89,14 @@ impl Golden {
                 .map(|ends| String::from_utf8(string(ends)).unwrap())
                 .collect()
         };
-        let lists = |name: &str| -> Vec<Vec<u32>> {
-            let mut tokens = whole(&format!("{name}.tokens"));
-            let lengths = whole(&format!("{name}.lengths")).into_iter();
+        let lists_of = |tokens: &str, lengths: &str| -> Vec<Vec<u32>> {
+            let mut tokens = whole(tokens);
+            let lengths = whole(lengths).into_iter();
             lengths
                 .map(|length| tokens.drain(..length as usize).collect())
                 .collect()
         };
+        let lists = |name: &str| lists_of(&format!("{name}.tokens"), &format!("{name}.lengths"));
         let case = |(number, prompt): (usize, String)| {
             let ids = whole(&format!("text{number}.ids"));
             let logits = floats(&format!("text{number}.logits"));
@@ -100,6 +110,15 @@ impl Golden {
                 ids,
                 greedy: whole(&format!("text{number}.greedy")),
                 scores: floats(&format!("titles{number}.scores")),
+                beams: Beams {
+                    stop: whole(&format!("text{number}.beam_stop")),
+                    length_penalty: floats(&format!("text{number}.beam_penalty"))[0],
+                    tokens: lists_of(
+                        &format!("text{number}.beam_tokens"),
+                        &format!("text{number}.beam_lengths"),
+                    ),
+                    scores: floats(&format!("text{number}.beam_scores")),
+                },
             }
         };
         Self {
@@ -393,6 +412,70 @@ fn a_seed_draws_the_same_text_again_and_another_draws_another() {
     assert_ne!(first, write(2, None, 1.0));
     // One token to choose from is the likeliest.
     assert_eq!(write(1, Some(1), 1.0), write(2, None, 1e-9));
+}
+
+#[test]
+fn a_beam_search_finds_what_that_of_transformers_finds() {
+    let golden = Golden::read();
+    for (name, narrow) in [("lm", false), ("lm", true), ("plain", false)] {
+        for case in &golden.cases {
+            let beams = &case.beams;
+            let folder = changed::copy(BUNDLE, |manifest| {
+                let model = &mut manifest["language_models"][name];
+                model["stop"] = json!(beams.stop);
+                if narrow {
+                    // Little room: branches are read anew when it is full, and one by one when it is too small for them.
+                    model["context"] = json!(case.ids.len() + 40);
+                    model["packed"] = json!(case.ids.len() + 60);
+                }
+            });
+            let engine = Engine::open(folder.path()).unwrap();
+            let mut model = model(&engine, name);
+            let mut options = BeamOptions::default();
+            (options.tokens, options.length_penalty) = (24, beams.length_penalty);
+            let found = model.search(&prompt(&case.ids), &options).unwrap();
+            let tokens: Vec<_> = found.iter().map(|beam| beam.tokens.clone()).collect();
+            assert_eq!(tokens, beams.tokens, "{name}, {narrow}: {}", case.prompt);
+            let scores: Vec<f32> = found.iter().map(|beam| beam.score).collect();
+            assert_close(&scores, &beams.scores, name);
+            // The prompt is still read, and nothing else is.
+            let logits = model.logits(&prompt(&case.ids), &Cancel::new()).unwrap();
+            assert_close(&logits, case.logits.last().unwrap(), name);
+        }
+    }
+}
+
+#[test]
+fn one_beam_is_the_likeliest_token_each_time() {
+    let golden = Golden::read();
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut model = model(&engine, "lm");
+    let mut options = BeamOptions::default();
+    (options.beams, options.tokens) = (1, 32);
+    for case in &golden.cases {
+        let found = model.search(&prompt(&case.ids), &options).unwrap();
+        assert_eq!(found[0].tokens, case.greedy);
+        let mut written = GenerateOptions::default();
+        written.tokens = 32;
+        let written = model
+            .generate(&prompt(&case.ids), &written, &mut |_| {})
+            .unwrap();
+        assert_eq!(found[0].text, written.text);
+    }
+    for (beams, tokens, penalty) in [(0, 1, 1.0), (257, 1, 1.0), (1, 0, 1.0), (1, 1, f32::NAN)] {
+        (options.beams, options.tokens, options.length_penalty) = (beams, tokens, penalty);
+        let outcome = model.search(&"After".into(), &options);
+        assert!(
+            matches!(outcome, Err(Error::InvalidArgument { .. })),
+            "{outcome:?}"
+        );
+    }
+    options = BeamOptions::default();
+    options.cancel.request();
+    assert!(matches!(
+        model.search(&"After".into(), &options),
+        Err(Error::Cancelled)
+    ));
 }
 
 #[test]

@@ -91,6 +91,16 @@ pub(crate) enum Layout<'a> {
         /// `[S]`: the new row before, an earlier one; none where that is the last row of the past.
         parents: &'a [Option<usize>],
     },
+    /// One more row for each of several branches, whose rows lie between each other's behind a shared beginning: only
+    /// where [`Decoder::takes_trees`].
+    Branches {
+        /// How many rows of the past all share.
+        shared: usize,
+        /// `[S]`, counted from the first row of the past.
+        positions: &'a [i64],
+        /// `[S]`: the places of the rows before, of a branch's own, in the past and among the new rows.
+        before: &'a [Vec<usize>],
+    },
 }
 
 impl Decoder {
@@ -242,7 +252,7 @@ impl Decoder {
                 fill_bias(&mut bias, layout, step.past, rows);
             }
             (Form::Plain, Layout::Sequence) => mask = vec![1_i64; total],
-            (Form::Plain, Layout::Tree { .. }) => {
+            (Form::Plain, Layout::Tree { .. } | Layout::Branches { .. }) => {
                 return Err(Error::Internal {
                     reason: format!("a tree for the plain graph `{}`", self.graph.name()),
                 });
@@ -435,7 +445,7 @@ fn positions_of(layout: &Layout, past: usize, rows: usize) -> Vec<i64> {
         Layout::Sequence => (past..past + rows)
             .map(|position| position as i64)
             .collect(),
-        Layout::Tree { positions, .. } => positions.to_vec(),
+        Layout::Tree { positions, .. } | Layout::Branches { positions, .. } => positions.to_vec(),
     }
 }
 
@@ -448,6 +458,22 @@ fn fill_bias(bias: &mut [f32], layout: &Layout, past: usize, rows: usize) {
         let parent = match layout {
             Layout::Sequence => row.checked_sub(1),
             Layout::Tree { parents, .. } => parents.get(row).copied().flatten(),
+            Layout::Branches {
+                shared,
+                before: places,
+                ..
+            } => {
+                own.fill(NEVER);
+                own[..*shared].fill(0.0);
+                places
+                    .iter()
+                    .skip(row)
+                    .take(1)
+                    .flatten()
+                    .for_each(|&place| own[place] = 0.0);
+                own[past + row] = 0.0;
+                continue;
+            }
         };
         match parent {
             // Whoever the parent may look at, and it is one of those itself.
@@ -490,6 +516,13 @@ mod tests {
             looks(&tree, 2, 5),
             ["xxx....", "xxxx...", "xxx.x..", "xx...x.", "xx...xx"]
         );
+        let branches = Layout::Branches {
+            shared: 2,
+            positions: &[4, 3],
+            before: &[vec![2, 4], vec![3]],
+        };
+        assert_eq!(looks(&branches, 5, 2), ["xxx.xx.", "xx.x..x"]);
+        assert_eq!(positions_of(&branches, 5, 2), [4, 3]);
         assert_eq!(positions_of(&tree, 2, 5), [2, 3, 3, 2, 3]);
         assert_eq!(positions_of(&Layout::Sequence, 2, 3), [2, 3, 4]);
     }

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+mod beam;
+mod branches;
 mod cache;
 mod decode;
 mod prompt;
@@ -17,6 +19,7 @@ mod trie;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use beam::{Beam, BeamOptions};
 pub(crate) use cache::Cache;
 use cache::Row;
 pub use decode::{Ended, GenerateOptions, Generated};

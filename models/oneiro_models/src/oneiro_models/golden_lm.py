@@ -27,13 +27,16 @@ The movie title candidates are Kites (2007), Salt Marsh (2005), 1 (2004). The ne
 PIECES = ["", " ", "  two  spaces ", "</title>", "a<s>b</s>", "one\nline", "\t", "e\u0301é", "🎬 film", "ﬁ", "The", " The", "the"]
 
 COUNT = 32
+BEAMS = 4
+BEAM_TOKENS = 24
 GAP = 1e-3
 """By so much the logit of each token of a continuation is greater than any other."""
 
 
 def golden_lm(folder: Path, out: Path) -> None:
     """Writes for every prompt i the tokens `text<i>.ids`, the `.logits` after each [S, V] and a continuation of the 32
-    likeliest tokens, `.greedy`; `titles<i>.prompt` and log p(title and its end | prompt) of all titles, `.scores`. `prompts`
+    likeliest tokens, `.greedy`; what a beam search finds that ends with the tokens `.beam_stop`, `.beam_tokens` one after the
+    other, `.beam_lengths` and `.beam_scores`, the power of the length `.beam_penalty`; `titles<i>.prompt` and log p(title and its end | prompt) of all titles, `.scores`. `prompts`
     (a string table): what the prompts are of, as one piece each.
 
     `titles.tokens` are those of the titles, one after the other, without the ends, `titles.lengths` how many each has. Of the
@@ -50,6 +53,7 @@ def golden_lm(folder: Path, out: Path) -> None:
         tensors[f"text{number}.ids"] = tensors[f"titles{number}.prompt"] = np.array(ids)
         tensors[f"text{number}.logits"] = logits(reference, ids)
         tensors[f"text{number}.greedy"] = np.array(continued(reference, ids, own.contract["stop"]))
+        tensors |= beams(reference, ids, own.contract["stop"], number)
         tensors[f"titles{number}.scores"] = np.array([score(reference, ids, title + end) for title in titles], np.float32)
     tensors |= string_table("prompts", prompts) | string_table("pieces", PIECES)
     for name, rows in {"titles": titles, "pieces": [piece(words, text) for text in PIECES]}.items():
@@ -115,6 +119,28 @@ def continued(model: torch.nn.Module, prompt: list[int], stop: list[int]) -> lis
         if first - second < GAP or tokens[-1] in stop:
             raise Problem(f"the {len(tokens) - len(prompt)}th token after {prompt} is not clear, or ends the text")
     return tokens[len(prompt) :]
+
+
+def beams(model: torch.nn.Module, prompt: list[int], stop: list[int], number: int) -> dict[str, np.ndarray]:
+    """What a beam search finds, which some likely tokens end."""
+    last = logits(model, prompt)[-1]
+    stop = sorted({*stop, *np.argsort(-last)[[1, 3, 9]].tolist()})
+    penalty = [1.0, 0.0, 0.5][number % 3]
+    with torch.inference_mode():
+        found = model.generate(
+            torch.tensor([prompt]), num_beams=BEAMS, num_return_sequences=BEAMS, max_new_tokens=BEAM_TOKENS, eos_token_id=stop,
+            pad_token_id=stop[0], do_sample=False, length_penalty=penalty, early_stopping=False, output_scores=True,
+            return_dict_in_generate=True,
+        )  # fmt: skip
+    rows = [row[len(prompt) :].tolist() for row in found.sequences]
+    rows = [row[: next((at for at, token in enumerate(row) if token in stop), None)] for row in rows]
+    return {
+        f"text{number}.beam_stop": np.array(stop),
+        f"text{number}.beam_tokens": np.concatenate(rows).astype(np.int64),
+        f"text{number}.beam_lengths": np.array([len(row) for row in rows]),
+        f"text{number}.beam_scores": found.sequences_scores.numpy(),
+        f"text{number}.beam_penalty": np.array([penalty], np.float32),
+    }
 
 
 def score(model: torch.nn.Module, prompt: list[int], title: list[int]) -> float:

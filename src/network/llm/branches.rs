@@ -1,0 +1,120 @@
+//! Several continuations of one text, each of which goes on by a token at a time.
+//!
+//! Where the graph can be told who looks at whom, their rows lie one behind the other after those of the text, and a step
+//! of all branches is one run; what has been dropped stays there, unseen, until there is no more room and the branches
+//! that are left are read anew. A plain graph reads each branch again for every step, as does any when they do not fit together.
+
+#![forbid(unsafe_code)]
+
+use super::Model;
+use super::cache::{Cache, Row};
+use crate::cancel::Cancel;
+use crate::error::Result;
+use crate::graph::{Layout, Step};
+
+/// The rows of all branches of a text that a cache holds.
+pub(super) struct Branches<'a> {
+    model: &'a Model,
+    cache: &'a mut Cache,
+    /// How many rows of them lie behind the text.
+    rows: usize,
+}
+
+/// One continuation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Branch {
+    pub(super) tokens: Vec<u32>,
+    /// Where the rows of its tokens lie that have been read, all but the last few.
+    places: Vec<usize>,
+}
+
+impl Branch {
+    /// It, gone on by a token.
+    pub(super) fn with(&self, token: u32) -> Self {
+        let mut branch = self.clone();
+        branch.tokens.push(token);
+        branch
+    }
+}
+
+impl<'a> Branches<'a> {
+    pub(super) fn new(model: &'a Model, cache: &'a mut Cache) -> Self {
+        Self {
+            model,
+            cache,
+            rows: 0,
+        }
+    }
+
+    /// What comes out for the last token of each branch, one after the other; for one without tokens, for the text's.
+    pub(super) fn read(&mut self, branches: &mut [Branch], cancel: &Cancel) -> Result<Vec<f32>> {
+        cancel.check()?;
+        let width = self.model.decoder.output_width();
+        if let [Branch { tokens, .. }] = &branches
+            && tokens.is_empty()
+        {
+            return Ok(self.cache.last().to_vec());
+        }
+        let mut out = Vec::new();
+        let text = self.cache.len();
+        let new = |branch: &Branch| branch.tokens.len() - branch.places.len();
+        let room = self.model.packed - text;
+        if self.rows + branches.iter().map(new).sum::<usize>() > room {
+            self.rows = 0;
+            branches.iter_mut().for_each(|branch| branch.places.clear());
+        }
+        let rows: usize = branches.iter().map(new).sum();
+        if !self.model.decoder.takes_trees() || rows > room {
+            let mut states = Vec::with_capacity(branches.len() * width);
+            for branch in branches {
+                self.run(&branch.tokens, Layout::Sequence, 0, cancel, &mut out)?;
+                states.extend_from_slice(&out[out.len() - width..]);
+            }
+            return Ok(states);
+        }
+        let (mut tokens, mut positions, mut before) = (Vec::new(), Vec::new(), Vec::new());
+        let mut last = Vec::with_capacity(branches.len());
+        for branch in branches {
+            while let Some(&token) = branch.tokens.get(branch.places.len()) {
+                positions.push((text + branch.places.len()) as i64);
+                before.push(branch.places.clone());
+                branch.places.push(text + self.rows + tokens.len());
+                tokens.push(token);
+            }
+            last.push(tokens.len() - 1);
+        }
+        let layout = Layout::Branches {
+            shared: text,
+            positions: &positions,
+            before: &before,
+        };
+        self.run(&tokens, layout, self.rows, cancel, &mut out)?;
+        self.rows += tokens.len();
+        Ok(last
+            .iter()
+            .flat_map(|&row| &out[row * width..(row + 1) * width])
+            .copied()
+            .collect())
+    }
+
+    /// Reads tokens behind the text and so many rows after it.
+    fn run(
+        &mut self,
+        tokens: &[u32],
+        layout: Layout,
+        behind: usize,
+        cancel: &Cancel,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let tokens: Vec<Row> = tokens.iter().map(|&token| Row::Token(token)).collect();
+        let rows = self.model.gather(&tokens)?;
+        let step = Step {
+            past: self.cache.len() + behind,
+            rows: &rows,
+            layout,
+        };
+        self.model
+            .decoder
+            .run(&mut self.cache.past, &step, cancel, out)
+    }
+}
