@@ -8,7 +8,8 @@ use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::network::llm::{
-    Beam, BeamOptions, Cache, GenerateOptions, Generated, Model, Prompt, ScoreOptions,
+    Beam, BeamOptions, Cache, GenerateOptions, Generated, Model, Prompt, ScoreOptions, Title,
+    TitleOptions,
 };
 use crate::retrieve::Philox;
 
@@ -104,6 +105,18 @@ impl LanguageModel {
         let model = &self.model;
         let rows = model.rows(prompt)?;
         model.search(&mut self.cache, &rows, options)
+    }
+
+    /// The likeliest titles of the whole catalog as the continuation of a prompt, best first, by a beam search along the
+    /// tree of its titles: whatever the model would rather write, a title comes out, scored as [`score`](Self::score) does.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate); [`Error::Unsupported`](crate::Error::Unsupported) if the bundle has no such tree for
+    /// this model.
+    pub fn titles(&mut self, prompt: &Prompt, options: &TitleOptions) -> Result<Vec<Title>> {
+        let model = &self.model;
+        let rows = model.rows(prompt)?;
+        model.likeliest_titles(&mut self.cache, &rows, options)
     }
 
     /// How likely each title is as the continuation of a prompt: the sum of the log-probabilities of its tokens and of the

@@ -62,7 +62,8 @@ pub use graph::{GraphOptions, Kernels, Precision, Provider};
 pub use language_model::LanguageModel;
 #[cfg(feature = "llm")]
 pub use network::llm::{
-    Among, Beam, BeamOptions, Ended, GenerateOptions, Generated, Prompt, ScoreOptions,
+    Among, Beam, BeamOptions, Ended, GenerateOptions, Generated, Prompt, ScoreOptions, Title,
+    TitleOptions,
 };
 pub use network::{Diffusion, TokenTable};
 pub use ranking::{Origin, Ranking, Stage};

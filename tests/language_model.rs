@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use oneiro::{
     Among, BeamOptions, Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel,
-    Precision, Prompt, ScoreOptions,
+    Precision, Prompt, ScoreOptions, TitleOptions,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -329,6 +329,99 @@ fn among_the_titles_a_token_is_one_of_those_that_go_on_with_them() {
                 .unwrap(),
             [0.0]
         );
+    }
+}
+
+#[test]
+fn the_likeliest_titles_of_the_catalog_are_those_that_score_best() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let titles = titles(&engine);
+    for name in MODELS {
+        let mut model = model(&engine, name);
+        for among in [Among::Vocabulary, Among::Titles] {
+            let mut scoring = ScoreOptions::default();
+            scoring.among = among;
+            let scores = model.score(&"After".into(), &titles, &scoring).unwrap();
+            let mut expected: Vec<(u32, f32)> = (0..).zip(scores).collect();
+            expected.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let mut options = TitleOptions::default();
+            // As many beams as there are titles: nothing is dropped.
+            (options.among, options.beams) = (among, 40);
+            let found = model.titles(&"After".into(), &options).unwrap();
+            let items: Vec<u32> = found.iter().flat_map(|title| title.items.clone()).collect();
+            let best: Vec<u32> = expected[..items.len()]
+                .iter()
+                .map(|(item, _)| *item)
+                .collect();
+            assert_eq!((items, found.len()), (best, 10), "{name}, {among:?}");
+            for (title, (_, score)) in found.iter().zip(&expected) {
+                assert!((title.score - score).abs() < TOLERANCE, "{name}, {among:?}");
+            }
+            // With one beam it still is a title, and no better than the best.
+            (options.beams, options.count) = (1, 40);
+            let greedy = model.titles(&"After".into(), &options).unwrap();
+            assert!(!greedy.is_empty() && greedy[0].score <= expected[0].1 + TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn titles_share_their_node_and_a_tree_that_does_not_fit_is_refused() {
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["language_models"]["lm"]["titles"]["tokenizer_sha256"] = json!("0".repeat(64));
+    });
+    let refused = Bundle::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        refused.contains("language_models.lm.titles.tokenizer_sha256"),
+        "{refused}"
+    );
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["language_models"]["lm"]["titles"] = json!(null);
+    });
+    let engine = Engine::open(folder.path()).unwrap();
+    let mut model = model(&engine, "lm");
+    let outcome = model.titles(&"After".into(), &TitleOptions::default());
+    assert!(
+        matches!(outcome, Err(Error::Unsupported { .. })),
+        "{outcome:?}"
+    );
+
+    // What is wrong in the tree itself is found by `verify` and by whoever comes there.
+    let part = |name: &str| format!("{BUNDLE}/{name}");
+    let bytes = fs::read(part("title_trie.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let start = |tensor: &str| {
+        let data = file.tensor(tensor).unwrap().data();
+        data.as_ptr().addr() - bytes.as_ptr().addr()
+    };
+    for (tensor, place, number) in [
+        ("children", 3, 0_u32),
+        ("items", 0, 40),
+        ("item_starts", 30, 99),
+    ] {
+        let folder = changed::copy(BUNDLE, |_| {});
+        let at = start(tensor) + 4 * place;
+        let mut bytes = bytes.clone();
+        bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+        changed::replace(folder.path(), "title_trie", &bytes);
+        let bundle = Bundle::open(folder.path()).unwrap();
+        let found = bundle
+            .verify(&Cancel::new(), &mut |_, _| {})
+            .unwrap_err()
+            .to_string();
+        assert!(
+            found.contains("title_trie") && found.contains(tensor),
+            "{found}"
+        );
+        let engine = Engine::open(folder.path()).unwrap();
+        let mut model = engine.language_model(Some("lm")).unwrap();
+        let mut options = TitleOptions::default();
+        (options.beams, options.count) = (40, 40);
+        let found = model
+            .titles(&"After".into(), &options)
+            .unwrap_err()
+            .to_string();
+        assert!(found.contains(tensor), "{found}");
     }
 }
 
@@ -801,10 +894,13 @@ fn a_language_model_that_does_not_fit_together_is_refused_and_says_why() {
     );
     lm("tokens", json!("other"), "the name of a token table");
     lm("tokenizer", json!("other"), "language_models.lm.tokenizer");
-    lm(
-        "tokenizer",
-        json!("catalog"),
-        "part `catalog`: expected a tokenizer.json",
+    let error = refused(|manifest| {
+        let model = &mut manifest["language_models"]["lm"];
+        (model["tokenizer"], model["titles"]) = (json!("catalog"), json!(null));
+    });
+    assert!(
+        error.contains("part `catalog`: expected a tokenizer.json"),
+        "{error}"
     );
     lm(
         "head",

@@ -21,7 +21,7 @@ pub use manifest::{
     AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, HeadEntry, IndexEntry,
     LanguageModelEntry, Length, Manifest, Metric, OracleEntry, PartEntry, Prepack, Provenance,
     QNetworkEntry, RankEntry, RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry,
-    StepEntry, TokenTableEntry,
+    StepEntry, TitlesEntry, TokenTableEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
@@ -29,7 +29,7 @@ use source::{Expected, NO_FILE};
 pub(crate) use tensors::{Array, Element, Tensors};
 
 use crate::cancel::Cancel;
-use crate::catalog::{Catalog, Space};
+use crate::catalog::{Catalog, Space, TitleTrie};
 use crate::error::{Error, Result};
 use crate::graph::Precision;
 use crate::network::{Diffusion, TokenTable};
@@ -49,6 +49,8 @@ struct Inner {
     /// By oracle.
     diffusions: BTreeMap<String, Arc<Diffusion>>,
     token_tables: BTreeMap<String, Arc<TokenTable>>,
+    /// By language model.
+    title_tries: BTreeMap<String, Arc<TitleTrie>>,
 }
 
 /// What the graph of a language model is.
@@ -112,6 +114,7 @@ impl Bundle {
             .flatten()
             .chain(manifest.oracles.values().map(|oracle| &oracle.part))
             .chain(manifest.token_tables.values().map(|entry| &entry.part))
+            .chain(titles(&manifest).map(|(_, entry)| &entry.part))
             .chain([&manifest.catalog.part])
         {
             if !tables.contains_key(part) {
@@ -152,6 +155,11 @@ impl Bundle {
             let rows = TokenTable::open(name, entry, table(&entry.part)?)?;
             token_tables.insert(name.clone(), Arc::new(rows));
         }
+        let mut title_tries = BTreeMap::new();
+        for (name, entry) in titles(&manifest) {
+            let trie = TitleTrie::open(table(&entry.part)?, manifest.catalog.items)?;
+            title_tries.insert(name.clone(), Arc::new(trie));
+        }
         for entry in manifest.encoders.values() {
             if entry.empty_row == EmptyRow::Stored {
                 spaces[&entry.input].stored_empty_row()?;
@@ -173,6 +181,7 @@ impl Bundle {
             spaces,
             diffusions,
             token_tables,
+            title_tries,
         })))
     }
 
@@ -218,6 +227,12 @@ impl Bundle {
         found.ok_or_else(|| Error::Unsupported {
             what: format!("token table `{name}`"),
         })
+    }
+
+    /// The tree of titles that a language model has.
+    #[cfg(feature = "llm")]
+    pub(crate) fn title_trie(&self, model: &str) -> Option<&Arc<TitleTrie>> {
+        self.0.title_tries.get(model)
     }
 
     /// What the graph of the language model of that name is.
@@ -310,12 +325,22 @@ impl Bundle {
             cancel.check()?;
             table.verify(cancel)?;
         }
+        for trie in self.0.title_tries.values() {
+            cancel.check()?;
+            trie.verify()?;
+        }
         for name in self.0.manifest.graphs.keys() {
             cancel.check()?;
             crate::graph::check(self, name)?;
         }
         Ok(())
     }
+}
+
+/// The trees of titles, by language model.
+fn titles(manifest: &Manifest) -> impl Iterator<Item = (&String, &TitlesEntry)> {
+    let models = manifest.language_models.iter();
+    models.filter_map(|(name, model)| model.titles.as_ref().map(|titles| (name, titles)))
 }
 
 fn bytes_of(parts: &BTreeMap<String, Bytes>, name: &str) -> Result<Bytes> {

@@ -23,6 +23,7 @@ mod scan;
 mod shares;
 mod space;
 mod strings;
+mod title_trie;
 mod titles;
 mod topk;
 
@@ -34,6 +35,7 @@ pub(crate) use attributes::{Attribute, NO_VALUE, Tags};
 pub(crate) use likeness::Likeness;
 pub(crate) use rank::rank_by_number;
 pub use space::Space;
+pub(crate) use title_trie::TitleTrie;
 pub(crate) use topk::{Scored, best, best_by_number};
 
 use crate::bundle::{Array, AttributeKind, CatalogEntry, Tensors};

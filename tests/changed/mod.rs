@@ -80,13 +80,21 @@ pub fn endless_denoiser() -> TempDir {
 /// Makes an ONNX graph the part of a bundle.
 fn put(folder: &Path, part: &str, graph: &[u8]) {
     let model = [vec![0x08, 9], block(7, graph), block(8, &[0x10, 17])].concat();
+    replace(folder, part, &model);
+}
+
+/// Puts other bytes in the place of a part's, and says so in the manifest.
+pub fn replace(folder: &Path, part: &str, bytes: &[u8]) {
+    let mut file = String::new();
     change(folder, |manifest| {
-        let digest = Sha256::digest(&model);
+        let digest = Sha256::digest(bytes);
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        manifest["parts"][part]["bytes"] = model.len().into();
-        manifest["parts"][part]["sha256"] = digest.into();
+        let entry = &mut manifest["parts"][part];
+        entry["bytes"] = bytes.len().into();
+        entry["sha256"] = digest.into();
+        file = entry["file"].as_str().unwrap().into();
     });
-    fs::write(folder.join(format!("{part}.onnx")), model).unwrap();
+    fs::write(folder.join(file), bytes).unwrap();
 }
 
 /// Of a graph that ends at once or never: a `Loop` of `(from − less) · 2⁵⁶` turns over one `Identity`, where one of the two

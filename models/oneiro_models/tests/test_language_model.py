@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from oneiro_models import Problem
 from oneiro_models.__main__ import main
 from oneiro_models.bundle import Bundle, BundleWriter, Catalog
+from oneiro_models.bundle.title_trie import title_trie
 from oneiro_models.checkpoint import Checkpoint
 from oneiro_models.export_llm import Written, add_language_model
 from oneiro_models.golden_lm import golden_lm
@@ -233,3 +234,21 @@ def test_the_command_makes_a_bundle_of_titles(tmp_path):
     (tmp_path / "titles.csv").write_text("item,title\n007,The Spy\n008,Another\n")
     assert main(["export-llm", str(tmp_path), str(tmp_path / "out"), "--titles", str(tmp_path / "titles.csv")]) == 0
     assert Bundle(tmp_path / "out").strings("titles") == ["The Spy", "Another"]
+
+
+def test_a_tree_of_titles_holds_each_title_once_and_level_by_level() -> None:
+    titles = [[5, 2, 9], [5, 9], [3, 9], [5, 2, 9], [3, 1, 1, 9], [4, 9]]
+    tree = title_trie(titles)
+    assert tree["tokens"].tolist() == [0, 3, 4, 5, 1, 9, 9, 2, 9, 1, 9, 9]
+    found: dict[int, list[int]] = {}
+
+    def down(node: int, before: list[int]) -> None:
+        for item in tree["items"][tree["item_starts"][node] : tree["item_starts"][node + 1]].tolist():
+            found[item] = before
+        for child in range(tree["children"][node], tree["children"][node + 1]):
+            down(child, [*before, int(tree["tokens"][child])])
+
+    down(0, [])
+    assert [found[item] for item in range(len(titles))] == titles
+    nodes = len(tree["tokens"])
+    assert tree["children"][0] == 1 and tree["children"][-1] == nodes and tree["item_starts"][-1] == len(titles)

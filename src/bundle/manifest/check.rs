@@ -172,6 +172,20 @@ impl Manifest {
                 }
             }
         }
+        if let Some(titles) = &model.titles {
+            let at = format!("{at}.titles");
+            self.check_part(&format!("{at}.part"), &titles.part)?;
+            if model.end_of_title.is_none() {
+                let expected = "an `end_of_title` beside it, which ends each title";
+                return Err(Error::manifest(at, expected, "none"));
+            }
+            let tokenizer = &self.parts[&model.tokenizer].sha256;
+            if titles.tokenizer_sha256 != *tokenizer {
+                let at = format!("{at}.tokenizer_sha256");
+                let expected = format!("{tokenizer}, that of the tokenizer whose tokens they are");
+                return Err(Error::manifest(at, expected, &titles.tokenizer_sha256));
+            }
+        }
         check_range(format!("{at}.context"), model.context, MAX_CONTEXT)?;
         if let Some(packed) = model.packed
             && !(model.context..=MAX_CONTEXT).contains(&packed)

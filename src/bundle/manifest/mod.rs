@@ -242,6 +242,16 @@ pub struct LanguageModelEntry {
     #[serde(default)]
     pub stop: Vec<u32>,
     pub end_of_title: Option<u32>,
+    pub titles: Option<TitlesEntry>,
+}
+
+/// The catalog's titles as a tree of the model's tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct TitlesEntry {
+    pub part: String,
+    pub tokenizer_sha256: String,
 }
 
 /// What makes logits of hidden states: a table that they are multiplied with, a graph, or either.

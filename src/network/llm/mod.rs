@@ -13,6 +13,7 @@ mod decode;
 mod prompt;
 mod score;
 mod softmax;
+mod titles;
 mod tokens;
 mod trie;
 
@@ -26,11 +27,13 @@ pub use decode::{Ended, GenerateOptions, Generated};
 use prompt::Piece;
 pub use prompt::Prompt;
 pub use score::{Among, ScoreOptions};
+pub use titles::{Title, TitleOptions};
 use tokens::Tokens;
 
 use super::TokenTable;
 use crate::bundle::{Bundle, LanguageModelEntry};
 use crate::cancel::Cancel;
+use crate::catalog::TitleTrie;
 use crate::error::{Error, Result};
 use crate::graph::{Decoder, Dim, Graph, Layout, Numbers, Output, Sizes, Step, Tensor, outline};
 
@@ -56,6 +59,7 @@ pub(crate) struct Model {
     begin: Option<u32>,
     stop: Vec<u32>,
     end_of_title: Option<u32>,
+    titles: Option<Arc<TitleTrie>>,
     /// The most rows that go into one run.
     run_rows: usize,
 }
@@ -136,6 +140,7 @@ impl Model {
             begin: entry.begin,
             stop: entry.stop.clone(),
             end_of_title: entry.end_of_title,
+            titles: bundle.title_trie(name).map(Arc::clone),
         })
     }
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from . import Problem
 from .bundle import Bundle, BundleWriter, Catalog
 from .bundle.table import rows_at, table, values
+from .bundle.title_trie import title_trie
 from .checkpoint import Checkpoint
 from .data.columns import columns
 from .decoder import cached_head, decoder_graph, head_graph, tied_head_graph
@@ -88,8 +89,7 @@ def add_language_model(bundle: BundleWriter, checkpoint: Checkpoint, written: Wr
     end = None if written.end_of_title is None else whole.token_to_id(written.end_of_title)
     if written.end_of_title is not None and end is None:
         raise Problem(f"the tokenizer has no token `{written.end_of_title}`")
-    for title in titles:
-        titled(words, title, end)
+    of_titles = [titled(words, title, end) for title in titles]
 
     def product(precision: str):
         return product_of(precision, written.block, written.accuracy)
@@ -115,6 +115,10 @@ def add_language_model(bundle: BundleWriter, checkpoint: Checkpoint, written: Wr
     contract["stop"] = checkpoint.stop
     if end is not None:
         contract["end_of_title"] = end
+        if titles:
+            part = "title_trie" if name == "lm" else f"{name}.title_trie"
+            bundle.table_part(part, title_trie(of_titles))
+            contract["titles"] = {"part": part, "tokenizer_sha256": bundle.manifest["parts"][tokenizer]["sha256"]}
     bundle.language_model(name, **contract)
     errors = multiply.errors | head_multiply.errors
     if written.precision != "f32":

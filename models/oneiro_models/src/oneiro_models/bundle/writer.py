@@ -78,6 +78,10 @@ class BundleWriter:
             self.part(parts[0], parts[0], weights)
         self.manifest.setdefault("graphs", {})[name] = {"model": name, "weights": parts, "prepack": prepack}
 
+    def table_part(self, name: str, tensors: dict[str, np.ndarray]) -> None:
+        """Adds tensors as a part of their own."""
+        self.part(name, f"{name}.safetensors", save(contiguous(tensors)))
+
     def token_table(self, name: str, tensors: dict[str, np.ndarray]) -> None:
         """Adds a table of token rows as a part of its name."""
         self.part(name, f"{name}.safetensors", aligned(tensors))

@@ -1,0 +1,217 @@
+//! The likeliest titles of a whole catalog after a prompt: a beam search that writes nothing but titles.
+//!
+//! The search goes down the tree of the catalog's titles. Sums of log-probabilities only fall, so it ends when the best
+//! that goes on is no better than the last that was found: what it finds is exact if there were no more hypotheses at any
+//! step than beams.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use super::Model;
+use super::branches::{Branch, Branches};
+use super::cache::{Cache, Row};
+use super::score::Among;
+use crate::cancel::Cancel;
+use crate::catalog::TitleTrie;
+use crate::error::{Error, Result};
+
+/// The most hypotheses that are followed at once.
+const MOST_BEAMS: usize = 256;
+
+/// How titles are found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TitleOptions {
+    /// How many titles are found at most; 10 by default, at least 1.
+    pub count: usize,
+    /// How many hypotheses are followed at once; 16 by default, 1 to 256. The more, the less is missed.
+    pub beams: usize,
+    /// What the probability of a token is one of.
+    pub among: Among,
+    /// Stops the call when requested.
+    pub cancel: Cancel,
+    /// How long the call may take, from its start; for ever by default. If there are titles when it strikes, they are the
+    /// answer.
+    pub deadline: Option<Duration>,
+}
+
+impl Default for TitleOptions {
+    fn default() -> Self {
+        Self {
+            count: 10,
+            beams: 16,
+            among: Among::Vocabulary,
+            cancel: Cancel::new(),
+            deadline: None,
+        }
+    }
+}
+
+/// A title of the catalog.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Title {
+    /// The items that have it, in their order.
+    pub items: Vec<u32>,
+    /// The sum of the log-probabilities of its tokens and of the one that ends it.
+    pub score: f32,
+}
+
+/// The beginning of some titles.
+struct Hypothesis {
+    branch: Branch,
+    node: u32,
+    sum: f32,
+}
+
+impl Model {
+    /// The likeliest titles after a prompt, best first. The cache then holds the prompt.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the model has no tree of titles; [`Error::InvalidArgument`] and [`Error::TooLong`] before
+    /// anything is computed, the latter also for a title that does not fit behind the prompt; what [`read`](Self::read)
+    /// gives.
+    pub(crate) fn likeliest_titles(
+        &self,
+        cache: &mut Cache,
+        prompt: &[Row],
+        options: &TitleOptions,
+    ) -> Result<Vec<Title>> {
+        let trie = self.titles.as_deref().ok_or_else(|| Error::Unsupported {
+            what: "a tree of titles (`titles` of the language model)".into(),
+        })?;
+        let wrong = |reason: String| Err(Error::argument("options", reason));
+        if options.count == 0 {
+            return wrong("`count` is 0, expected at least 1".into());
+        }
+        if !(1..=MOST_BEAMS).contains(&options.beams) {
+            return wrong(format!(
+                "`beams` is {}, expected 1 to {MOST_BEAMS}",
+                options.beams
+            ));
+        }
+        self.check_length(prompt.len())?;
+        let cancel = match options.deadline {
+            Some(time) => &options.cancel.within(time),
+            None => &options.cancel,
+        };
+        self.read(cache, prompt, cancel)?;
+        let mut branches = Branches::new(self, cache);
+        let mut going = vec![Hypothesis {
+            branch: Branch::default(),
+            node: 0,
+            sum: 0.0,
+        }];
+        let mut found: Vec<Title> = Vec::new();
+        for depth in 0.. {
+            // The last token of each has yet to be read.
+            self.check_length(prompt.len() + depth)?;
+            let next = match self.next(trie, &mut branches, &mut going, options.among, cancel) {
+                Err(Error::DeadlineExceeded) if !found.is_empty() => break,
+                next => next?,
+            };
+            let mut longer = Vec::with_capacity(next.len());
+            for (hypothesis, node, sum) in next {
+                let items = trie.items(node)?;
+                if !items.is_empty() {
+                    found.push(Title {
+                        items: items.into(),
+                        score: sum,
+                    });
+                }
+                if !trie.children(node)?.is_empty() {
+                    longer.push((hypothesis, node, sum));
+                }
+            }
+            // Stable: of equals, what is first in the tree.
+            found.sort_by(|a, b| b.score.total_cmp(&a.score));
+            found.truncate(options.count);
+            longer.sort_by(|a, b| b.2.total_cmp(&a.2));
+            longer.truncate(options.beams);
+            let last = found.get(options.count - 1).map(|title| title.score);
+            match (longer.first(), last) {
+                (None, _) => break,
+                (Some(best), Some(last)) if best.2 <= last => break,
+                _ => {}
+            }
+            going = longer
+                .into_iter()
+                .map(|(hypothesis, node, sum): (usize, u32, f32)| Hypothesis {
+                    branch: going[hypothesis].branch.with(trie.token(node)),
+                    node,
+                    sum,
+                })
+                .collect();
+        }
+        Ok(found)
+    }
+
+    /// The nodes that follow on each hypothesis, with the sums they come to.
+    fn next(
+        &self,
+        trie: &TitleTrie,
+        branches: &mut Branches,
+        going: &mut [Hypothesis],
+        among: Among,
+        cancel: &Cancel,
+    ) -> Result<Vec<(usize, u32, f32)>> {
+        let mut own: Vec<Branch> = going
+            .iter_mut()
+            .map(|one| std::mem::take(&mut one.branch))
+            .collect();
+        let states = branches.read(&mut own, cancel);
+        going
+            .iter_mut()
+            .zip(own)
+            .for_each(|(one, branch)| one.branch = branch);
+        let states = states?;
+        let mut next = Vec::new();
+        if let (Among::Titles, Some(rows)) = (among, &self.head_rows) {
+            let states = states.chunks_exact(self.decoder.output_width());
+            for (hypothesis, (one, state)) in going.iter().zip(states).enumerate() {
+                cancel.check()?;
+                let nodes = trie.children(one.node)?;
+                let tokens: Vec<u32> = nodes.clone().map(|node| trie.token(node)).collect();
+                // One alone is certain.
+                let logits = match tokens.len() {
+                    1 => vec![0.0],
+                    _ => rows.products_of(state, &tokens)?,
+                };
+                let above = self.normaliser(&logits)?;
+                next.extend(nodes.zip(logits).map(|(node, logit)| {
+                    (
+                        hypothesis,
+                        node,
+                        one.sum + (f64::from(logit) - above) as f32,
+                    )
+                }));
+            }
+            return Ok(next);
+        }
+        self.logits_of(&states, cancel, &mut |hypothesis, logits| {
+            let one = &going[hypothesis];
+            let nodes = trie.children(one.node)?;
+            let logit = |node| {
+                let logit = logits.get(trie.token(node) as usize).copied();
+                logit.unwrap_or(f32::NEG_INFINITY)
+            };
+            let above = match among {
+                Among::Vocabulary => self.normaliser(logits)?,
+                Among::Titles => {
+                    let some: Vec<f32> = nodes.clone().map(logit).collect();
+                    self.normaliser(&some)?
+                }
+            };
+            next.extend(nodes.map(|node| {
+                (
+                    hypothesis,
+                    node,
+                    one.sum + (f64::from(logit(node)) - above) as f32,
+                )
+            }));
+            Ok(())
+        })?;
+        Ok(next)
+    }
+}
