@@ -185,6 +185,22 @@ impl Engine {
         self.manifest().recipe.steps.iter().find_map(name)
     }
 
+    /// What language models keep of texts that all users share, at the part of their graph.
+    #[cfg(feature = "llm")]
+    fn shared_bytes(&self, part: &str) -> usize {
+        let models = self.0.language_models.iter();
+        let of_part = models.filter(|(name, _)| {
+            let graph = &self.manifest().language_models[*name].graph;
+            self.manifest().graphs[graph].model == part
+        });
+        of_part.map(|(_, model)| model.shared_bytes()).sum()
+    }
+
+    #[cfg(not(feature = "llm"))]
+    fn shared_bytes(&self, _: &str) -> usize {
+        0
+    }
+
     /// Where the engine's memory is.
     #[must_use]
     pub fn memory(&self) -> Memory {
@@ -202,7 +218,7 @@ impl Engine {
                 name: name.into(),
                 mapped_bytes: if mapped { bytes } else { 0 },
                 private_bytes: if mapped { 0 } else { bytes } + prepacked(name) * bytes,
-                cached_bytes: 0,
+                cached_bytes: self.shared_bytes(name),
             });
         Memory {
             parts: parts.collect(),

@@ -91,7 +91,8 @@ impl LanguageModel {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generated> {
         let model = &self.model;
-        let rows = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt)?;
+        self.cache.shared = shared;
         let noise = Philox::new(options.seed);
         let uniform = |step| noise.uniform(step);
         model.generate(&mut self.cache, &rows, options, &uniform, on_text)
@@ -103,7 +104,8 @@ impl LanguageModel {
     /// As [`generate`](Self::generate).
     pub fn search(&mut self, prompt: &Prompt, options: &BeamOptions) -> Result<Vec<Beam>> {
         let model = &self.model;
-        let rows = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt)?;
+        self.cache.shared = shared;
         model.search(&mut self.cache, &rows, options)
     }
 
@@ -115,7 +117,8 @@ impl LanguageModel {
     /// this model.
     pub fn titles(&mut self, prompt: &Prompt, options: &TitleOptions) -> Result<Vec<Title>> {
         let model = &self.model;
-        let rows = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt)?;
+        self.cache.shared = shared;
         model.likeliest_titles(&mut self.cache, &rows, options)
     }
 
@@ -136,7 +139,8 @@ impl LanguageModel {
         options: &ScoreOptions,
     ) -> Result<Vec<f32>> {
         let model = &self.model;
-        let rows = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt)?;
+        self.cache.shared = shared;
         model.score(&mut self.cache, &rows, titles, options)
     }
 
@@ -146,7 +150,8 @@ impl LanguageModel {
     /// As [`generate`](Self::generate).
     pub fn logits(&mut self, prompt: &Prompt, cancel: &Cancel) -> Result<Vec<f32>> {
         let model = &self.model;
-        let rows = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt)?;
+        self.cache.shared = shared;
         model.read(&mut self.cache, &rows, cancel)?;
         model.logits(&self.cache, cancel)
     }

@@ -333,6 +333,54 @@ fn among_the_titles_a_token_is_one_of_those_that_go_on_with_them() {
 }
 
 #[test]
+fn what_all_users_share_is_read_once_and_changes_no_answer() {
+    let (engine, cancel) = (Engine::open(BUNDLE).unwrap(), Cancel::new());
+    for name in MODELS {
+        let graph = &engine.manifest().language_models[name].graph;
+        let kept = || {
+            let memory = engine.memory();
+            let part = memory
+                .parts
+                .iter()
+                .find(|part| part.name == *graph)
+                .unwrap();
+            part.cached_bytes
+        };
+        assert_eq!(kept(), 0);
+        let shared = |rest: &str| {
+            Prompt::new()
+                .text("This user has watched ")
+                .shared()
+                .text(rest)
+        };
+        let whole = |rest: &str| Prompt::new().text("This user has watched ").text(rest);
+        for rest in ["Nightjar", "", "Two Rivers", "Nightjar"] {
+            // Another user each time.
+            let mut user = model(&engine, name);
+            let found = user.logits(&shared(rest), &cancel).unwrap();
+            let expected = model(&engine, name).logits(&whole(rest), &cancel).unwrap();
+            assert_close(&found, &expected, rest);
+            // And one who goes on with something else.
+            let found = user.logits(&whole("Kites"), &cancel).unwrap();
+            let expected = model(&engine, name)
+                .logits(&whole("Kites"), &cancel)
+                .unwrap();
+            assert_close(&found, &expected, rest);
+            assert!(kept() > 0);
+        }
+        let other = Prompt::new().text("Another").shared().text(" text");
+        let found = model(&engine, name).logits(&other, &cancel).unwrap();
+        let expected = model(&engine, name)
+            .logits(&"Another".into(), &cancel)
+            .unwrap();
+        assert_ne!(found, expected);
+        let whole = Prompt::new().text("Another").text(" text");
+        let expected = model(&engine, name).logits(&whole, &cancel).unwrap();
+        assert_close(&found, &expected, "another");
+    }
+}
+
+#[test]
 fn the_likeliest_titles_of_the_catalog_are_those_that_score_best() {
     let engine = Engine::open(BUNDLE).unwrap();
     let titles = titles(&engine);

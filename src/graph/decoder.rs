@@ -382,6 +382,26 @@ impl Past {
         2 * layers * kv_heads * self.capacity * head_size * size_of::<f32>()
     }
 
+    /// Takes the first `rows` rows of another past of the same decoder, in the place of whatever it holds.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn copy(&mut self, graph: &str, other: &Self, rows: usize) -> Result<()> {
+        self.reserve(graph, rows, 0)?;
+        let failed = |error: ort::Error| runtime(graph, &error);
+        let head_size = self.sizes.head_size;
+        let heads = |capacity: usize| (capacity * head_size).max(1);
+        for (value, other_value) in self.values.iter_mut().zip(&other.values) {
+            let (_, numbers) = value.try_extract_tensor_mut::<f32>().map_err(failed)?;
+            let (_, others) = other_value.try_extract_tensor::<f32>().map_err(failed)?;
+            let numbers = numbers.chunks_exact_mut(heads(self.capacity));
+            for (numbers, others) in numbers.zip(others.chunks_exact(heads(other.capacity))) {
+                numbers[..rows * head_size].copy_from_slice(&others[..rows * head_size]);
+            }
+        }
+        Ok(())
+    }
+
     /// Makes room for `rows` rows, of which the first `kept` stay.
     fn reserve(&mut self, graph: &str, rows: usize, kept: usize) -> Result<()> {
         if rows <= self.capacity {

@@ -1,9 +1,12 @@
 //! What a language model has read: its rows, their keys and values, and the state after the last.
+//!
+//! What prompts of all users begin with is read once for an engine: whoever needs it next takes a copy.
 
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
+use crate::error::Result;
 use crate::graph::Past;
 
 /// What stands at one place of a text, as the model reads it.
@@ -20,6 +23,8 @@ pub(crate) struct Cache {
     rows: Vec<Row>,
     /// What came out for the last row; nothing if that is not known any more.
     last: Vec<f32>,
+    /// How many rows of the next text are those of other users' as well.
+    pub(crate) shared: usize,
 }
 
 impl Cache {
@@ -28,6 +33,7 @@ impl Cache {
             past,
             rows: Vec::new(),
             last: Vec::new(),
+            shared: 0,
         }
     }
 
@@ -49,8 +55,7 @@ impl Cache {
     /// Forgets all but what can stay for these rows, and says how many those are: those that both begin with, and if
     /// they are all that is wanted but not all that was read, one less, so that there is a row to read.
     pub(super) fn keep(&mut self, rows: &[Row]) -> usize {
-        let same = |(a, b): &(&Row, &Row)| a == b;
-        let common = self.rows.iter().zip(rows).take_while(same).count();
+        let common = self.common(rows);
         let known = common == self.rows.len() && !self.last.is_empty();
         let kept = match common == rows.len() && !known {
             true => common.saturating_sub(1),
@@ -58,6 +63,21 @@ impl Cache {
         };
         self.truncate(kept);
         kept
+    }
+
+    /// How many rows both begin with.
+    pub(super) fn common(&self, rows: &[Row]) -> usize {
+        let same = |(a, b): &(&Row, &Row)| a == b;
+        self.rows.iter().zip(rows).take_while(same).count()
+    }
+
+    /// Takes what another cache of the same model holds, in the place of whatever this one does.
+    pub(super) fn copy(&mut self, graph: &str, other: &Self) -> Result<()> {
+        self.truncate(0);
+        self.past.copy(graph, &other.past, other.len())?;
+        self.rows.clone_from(&other.rows);
+        self.last.clone_from(&other.last);
+        Ok(())
     }
 
     /// Forgets the rows from `len` on.

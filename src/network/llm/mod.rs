@@ -24,6 +24,7 @@ pub use beam::{Beam, BeamOptions};
 pub(crate) use cache::Cache;
 use cache::Row;
 pub use decode::{Ended, GenerateOptions, Generated};
+use parking_lot::Mutex;
 use prompt::Piece;
 pub use prompt::Prompt;
 pub use score::{Among, ScoreOptions};
@@ -60,6 +61,8 @@ pub(crate) struct Model {
     stop: Vec<u32>,
     end_of_title: Option<u32>,
     titles: Option<Arc<TitleTrie>>,
+    /// What texts begin with that all users share: the last such beginning.
+    shared: Mutex<Option<Cache>>,
     /// The most rows that go into one run.
     run_rows: usize,
 }
@@ -141,6 +144,7 @@ impl Model {
             stop: entry.stop.clone(),
             end_of_title: entry.end_of_title,
             titles: bundle.title_trie(name).map(Arc::clone),
+            shared: Mutex::new(None),
         })
     }
 
@@ -159,16 +163,18 @@ impl Model {
         self.tokenizer.encode(text)
     }
 
-    /// The rows that a prompt is, the begin token first.
+    /// The rows that a prompt is, the begin token first, and how many of them all users share.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a token that is not there, a row of another width or with numbers that are not
     /// finite, and a prompt of nothing.
-    pub(crate) fn rows(&self, prompt: &Prompt) -> Result<Vec<Row>> {
+    pub(crate) fn rows(&self, prompt: &Prompt) -> Result<(Vec<Row>, usize)> {
         let wrong = |reason: String| Err(Error::argument("prompt", reason));
         let mut rows: Vec<Row> = self.begin.map(Row::Token).into_iter().collect();
+        let mut shared = 0;
         for piece in &prompt.0 {
             match piece {
+                Piece::Shared => shared = rows.len(),
                 Piece::Text(text) => {
                     rows.extend(self.tokenizer.encode(text)?.into_iter().map(Row::Token));
                 }
@@ -189,7 +195,7 @@ impl Model {
         }
         match rows.is_empty() {
             true => wrong("it is empty, and the model has no begin token".into()),
-            false => Ok(rows),
+            false => Ok((rows, shared)),
         }
     }
 
@@ -212,6 +218,34 @@ impl Model {
     pub(crate) fn read(&self, cache: &mut Cache, rows: &[Row], cancel: &Cancel) -> Result<()> {
         self.check_length(rows.len())?;
         cancel.check()?;
+        let shared = cache.shared.min(rows.len());
+        if cache.common(&rows[..shared]) < shared {
+            self.read_shared(cache, &rows[..shared], cancel)?;
+        }
+        self.read_on(cache, rows, cancel)
+    }
+
+    /// Reads what all users share, or takes it from whoever has.
+    fn read_shared(&self, cache: &mut Cache, rows: &[Row], cancel: &Cancel) -> Result<()> {
+        if let Some(shared) = &*self.shared.lock()
+            && shared.common(rows) == rows.len()
+            && shared.len() == rows.len()
+        {
+            return cache.copy(self.decoder.graph(), shared);
+        }
+        self.read_on(cache, rows, cancel)?;
+        let mut shared = self.cache();
+        shared.copy(self.decoder.graph(), cache)?;
+        *self.shared.lock() = Some(shared);
+        Ok(())
+    }
+
+    /// What is kept of texts that all users share, in bytes.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        self.shared.lock().as_ref().map_or(0, Cache::bytes)
+    }
+
+    fn read_on(&self, cache: &mut Cache, rows: &[Row], cancel: &Cancel) -> Result<()> {
         let kept = cache.keep(rows);
         self.decoder.reserve(&mut cache.past, rows.len(), kept)?;
         let mut out = Vec::new();

@@ -23,6 +23,8 @@ pub(super) enum Piece {
     Text(String),
     Token(u32),
     Row(Arc<[f32]>),
+    /// What is before it is the same for all users.
+    Shared,
 }
 
 impl Prompt {
@@ -54,6 +56,13 @@ impl Prompt {
     #[must_use]
     pub fn row(self, row: impl Into<Arc<[f32]>>) -> Self {
         self.then(Piece::Row(row.into()))
+    }
+
+    /// What came so far is the same for all users, such as the beginning of a template: it is read once for an engine, and
+    /// kept for whoever comes next.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        self.then(Piece::Shared)
     }
 
     fn then(mut self, piece: Piece) -> Self {
