@@ -154,7 +154,7 @@ impl Engine {
     #[cfg(feature = "llm")]
     pub fn language_model(&self, name: Option<&str>) -> Result<LanguageModel> {
         let (name, model) = find("language model", &self.0.language_models, name)?;
-        Ok(LanguageModel::new(self.clone(), name, Arc::clone(model)))
+        LanguageModel::new(self.clone(), name, Arc::clone(model))
     }
 
     /// Whether two clones are one engine.

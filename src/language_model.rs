@@ -36,17 +36,19 @@ pub struct LanguageModel {
     engine: Engine,
     name: String,
     model: Arc<Model>,
+    adapter: Option<String>,
     cache: Cache,
 }
 
 impl LanguageModel {
-    pub(crate) fn new(engine: Engine, name: &str, model: Arc<Model>) -> Self {
-        Self {
+    pub(crate) fn new(engine: Engine, name: &str, model: Arc<Model>) -> Result<Self> {
+        Ok(Self {
             engine,
             name: name.into(),
-            cache: model.cache(),
+            adapter: None,
+            cache: model.cache(None)?,
             model,
-        }
+        })
     }
 
     /// Its name in the manifest.
@@ -164,6 +166,25 @@ impl LanguageModel {
 
     /// Forgets what it has read, and gives its memory back.
     pub fn forget(&mut self) {
-        self.cache = self.model.cache();
+        self.cache = self.model.cache_like(&self.cache);
+    }
+
+    /// Reads and writes with an adapter of the bundle from now on, or without one again. If that is a change, what it has
+    /// read is forgotten.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if there is no such adapter.
+    pub fn adapt(&mut self, adapter: Option<&str>) -> Result<()> {
+        if self.adapter.as_deref() != adapter {
+            self.cache = self.model.cache(adapter)?;
+            self.adapter = adapter.map(str::to_owned);
+        }
+        Ok(())
+    }
+
+    /// The adapter it reads and writes with.
+    #[must_use]
+    pub fn adapter(&self) -> Option<&str> {
+        self.adapter.as_deref()
     }
 }

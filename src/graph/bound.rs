@@ -9,6 +9,8 @@ use ort::AsPointer;
 use ort::session::{RunOptions, Session};
 use ort::value::{DynTensor, DynValue};
 
+#[cfg(feature = "llm")]
+use super::adapter::Adapter;
 use super::replicas::Taken;
 use super::{Graph, Numbers, runtime};
 use crate::cancel::Cancel;
@@ -21,6 +23,9 @@ const KEPT_BYTES: usize = 1 << 20;
 pub(super) struct Runner {
     session: Session,
     options: Arc<RunOptions>,
+    /// Those of runs with an adapter.
+    #[cfg(feature = "llm")]
+    adapted: Vec<(Arc<Adapter>, Arc<RunOptions>)>,
     tensors: Option<Tensors>,
 }
 
@@ -51,6 +56,8 @@ impl Runner {
         Ok(Self {
             session,
             options: Arc::new(RunOptions::new()?),
+            #[cfg(feature = "llm")]
+            adapted: Vec::new(),
             tensors: None,
         })
     }
@@ -61,18 +68,44 @@ impl Runner {
 
     /// Makes runs possible again after one that was stopped, and gives what stops the next.
     pub(super) fn ready(&self) -> ort::Result<impl Fn() + Clone + Send + use<>> {
-        self.options.unterminate()?;
-        let stop = Arc::clone(&self.options);
-        Ok(move || {
-            let _ = stop.terminate();
-        })
+        ready(&self.options)
     }
 
-    /// What a run through the C interface is given.
+    /// Makes the next run one with an adapter, or without: the options it is to be given.
     #[cfg(feature = "llm")]
-    pub(super) fn parts(&mut self) -> (*mut ort::sys::OrtSession, *const ort::sys::OrtRunOptions) {
-        (self.session.ptr_mut(), self.options.ptr())
+    pub(super) fn adapt(&mut self, adapter: Option<&Arc<Adapter>>) -> ort::Result<Arc<RunOptions>> {
+        let Some(adapter) = adapter else {
+            return Ok(Arc::clone(&self.options));
+        };
+        let known = self
+            .adapted
+            .iter()
+            .find(|(known, _)| Arc::ptr_eq(known, adapter));
+        if let Some((_, options)) = known {
+            return Ok(Arc::clone(options));
+        }
+        let mut options = RunOptions::new()?;
+        options.add_adapter(adapter.parameters())?;
+        let options = Arc::new(options);
+        self.adapted
+            .push((Arc::clone(adapter), Arc::clone(&options)));
+        Ok(options)
     }
+
+    /// The session, for a run through the C interface.
+    #[cfg(feature = "llm")]
+    pub(super) fn session_mut(&mut self) -> *mut ort::sys::OrtSession {
+        self.session.ptr_mut()
+    }
+}
+
+/// Makes runs with these options possible again after one that was stopped, and gives what stops the next.
+pub(super) fn ready(options: &Arc<RunOptions>) -> ort::Result<impl Fn() + Clone + Send + use<>> {
+    options.unterminate()?;
+    let stop = Arc::clone(options);
+    Ok(move || {
+        let _ = stop.terminate();
+    })
 }
 
 impl Made {

@@ -11,9 +11,11 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use ort::AsPointer;
+use ort::session::RunOptions;
 use ort::value::{DynTensor, TensorRef, TensorRefMut};
 
-use super::bound::{Runner, zeros};
+use super::adapter::Adapter;
+use super::bound::{Runner, ready, zeros};
 use super::replicas::Taken;
 use super::{Dim, Graph, Numbers, Outline, Tensor, runtime};
 use crate::cancel::Cancel;
@@ -66,6 +68,8 @@ pub(crate) struct Decoder {
 
 /// The keys and values of the rows before, `[1, kv_heads, capacity, head_size]` each: key and value of every layer.
 pub(crate) struct Past {
+    /// What made them, with the graph.
+    adapter: Option<Arc<Adapter>>,
     values: Vec<DynTensor>,
     capacity: usize,
     sizes: Sizes,
@@ -210,9 +214,10 @@ impl Decoder {
         self.output.tensor(self.sizes.width).1
     }
 
-    /// A past that holds nothing and takes nothing.
-    pub(crate) fn past(&self) -> Past {
+    /// A past that holds nothing and takes nothing, for runs with an adapter or without.
+    pub(crate) fn past(&self, adapter: Option<Arc<Adapter>>) -> Past {
         Past {
+            adapter,
             values: Vec::new(),
             capacity: 0,
             sizes: self.sizes,
@@ -301,7 +306,8 @@ impl Decoder {
             own.into_iter().flatten().chain(kept).collect();
         let mut outputs = vec![output.ptr().cast_mut()];
         outputs.extend(past.values.iter_mut().map(|value| value.ptr_mut()));
-        self.call(&mut runner, &inputs, &mut outputs, cancel)
+        let options = runner.adapt(past.adapter.as_ref()).map_err(failed)?;
+        self.call(&mut runner, &options, &inputs, &mut outputs, cancel)
     }
 
     /// `seqlens_k`, the place of the last row, and `total_sequence_length`.
@@ -317,6 +323,7 @@ impl Decoder {
     fn call(
         &self,
         runner: &mut Taken<Runner>,
+        options: &Arc<RunOptions>,
         inputs: &[*const ort::sys::OrtValue],
         outputs: &mut [*mut ort::sys::OrtValue],
         cancel: &Cancel,
@@ -328,10 +335,8 @@ impl Decoder {
         let names =
             |names: &[CString]| -> Vec<_> { names.iter().map(|name| name.as_ptr()).collect() };
         let (input_names, output_names) = (names(&self.inputs), names(&self.outputs));
-        let stop = runner
-            .ready()
-            .map_err(|error| runtime(self.graph.name(), &error))?;
-        let (session, options) = runner.parts();
+        let stop = ready(options).map_err(|error| runtime(self.graph.name(), &error))?;
+        let session = runner.session_mut();
         let run = || {
             // SAFETY: the session, the options and every value are alive and of their types; names end with NUL; the
             // counts are those of the arrays. The session is this thread's alone, and so are the values. Those of the
@@ -340,7 +345,7 @@ impl Decoder {
             let status = unsafe {
                 (ort::api().Run)(
                     session,
-                    options,
+                    options.ptr(),
                     input_names.as_ptr(),
                     inputs.as_ptr(),
                     inputs.len(),
@@ -371,6 +376,19 @@ impl Output {
 }
 
 impl Past {
+    /// Whether runs with this adapter, or without, made it.
+    pub(crate) fn is_of(&self, adapter: Option<&Arc<Adapter>>) -> bool {
+        match (&self.adapter, adapter) {
+            (Some(own), Some(adapter)) => Arc::ptr_eq(own, adapter),
+            (own, adapter) => own.is_none() && adapter.is_none(),
+        }
+    }
+
+    /// What made it, with the graph.
+    pub(crate) fn adapter(&self) -> Option<&Arc<Adapter>> {
+        self.adapter.as_ref()
+    }
+
     /// What the buffers take, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let Sizes {

@@ -3,6 +3,8 @@
 //! A graph's weights stay in the bundle's maps: the small model is read from memory, its external data is handed to
 //! ONNX Runtime as pointers into the mapped parts, and those are used directly.
 
+#[cfg(feature = "llm")]
+mod adapter;
 mod bound;
 mod check;
 #[cfg(feature = "llm")]
@@ -22,6 +24,8 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, ValueType};
 
+#[cfg(feature = "llm")]
+pub(crate) use adapter::Adapter;
 pub(crate) use bound::{Bound, Tensor};
 #[cfg(feature = "llm")]
 pub(crate) use check::Outline;

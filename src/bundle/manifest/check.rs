@@ -186,6 +186,9 @@ impl Manifest {
                 return Err(Error::manifest(at, expected, &titles.tokenizer_sha256));
             }
         }
+        for (name, part) in &model.adapters {
+            self.check_part(&format!("{at}.adapters.{name}"), part)?;
+        }
         check_range(format!("{at}.context"), model.context, MAX_CONTEXT)?;
         if let Some(packed) = model.packed
             && !(model.context..=MAX_CONTEXT).contains(&packed)

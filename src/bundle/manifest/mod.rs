@@ -243,6 +243,8 @@ pub struct LanguageModelEntry {
     pub stop: Vec<u32>,
     pub end_of_title: Option<u32>,
     pub titles: Option<TitlesEntry>,
+    #[serde(default)]
+    pub adapters: BTreeMap<String, String>,
 }
 
 /// The catalog's titles as a tree of the model's tokens.

@@ -36,7 +36,9 @@ use crate::bundle::{Bundle, LanguageModelEntry};
 use crate::cancel::Cancel;
 use crate::catalog::TitleTrie;
 use crate::error::{Error, Result};
-use crate::graph::{Decoder, Dim, Graph, Layout, Numbers, Output, Sizes, Step, Tensor, outline};
+use crate::graph::{
+    Adapter, Decoder, Dim, Graph, Layout, Numbers, Output, Sizes, Step, Tensor, outline,
+};
 
 /// The most rows that go into one run: beyond it they fill the processor anyway, and what a run takes would grow with
 /// their square.
@@ -61,6 +63,7 @@ pub(crate) struct Model {
     stop: Vec<u32>,
     end_of_title: Option<u32>,
     titles: Option<Arc<TitleTrie>>,
+    adapters: BTreeMap<String, Arc<Adapter>>,
     /// What texts begin with that all users share: the last such beginning.
     shared: Mutex<Option<Cache>>,
     /// The most rows that go into one run.
@@ -127,6 +130,10 @@ impl Model {
         };
         let head_rows = entry.head.as_ref().and_then(|head| head.table.as_ref());
         let head_rows = head_rows.map(|table| bundle.token_table(table).map(Arc::clone));
+        let mut adapters = BTreeMap::new();
+        for (name, part) in &entry.adapters {
+            adapters.insert(name.clone(), Arc::new(Adapter::open(bundle, part)?));
+        }
         let tokenizer = bundle.part(&entry.tokenizer)?;
         Ok(Self {
             run_rows: match head {
@@ -144,13 +151,28 @@ impl Model {
             stop: entry.stop.clone(),
             end_of_title: entry.end_of_title,
             titles: bundle.title_trie(name).map(Arc::clone),
+            adapters,
             shared: Mutex::new(None),
         })
     }
 
-    /// A cache that has read nothing.
-    pub(crate) fn cache(&self) -> Cache {
-        Cache::new(self.decoder.past())
+    /// A cache that has read nothing, for reading with an adapter or without.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is no such adapter.
+    pub(crate) fn cache(&self, adapter: Option<&str>) -> Result<Cache> {
+        let adapter = adapter.map(|name| match self.adapters.get(name) {
+            Some(adapter) => Ok(Arc::clone(adapter)),
+            None => Err(Error::Unsupported {
+                what: format!("adapter `{name}`"),
+            }),
+        });
+        Ok(Cache::new(self.decoder.past(adapter.transpose()?)))
+    }
+
+    /// A cache that has read nothing, for reading as another does.
+    pub(crate) fn cache_like(&self, other: &Cache) -> Cache {
+        Cache::new(self.decoder.past(other.past.adapter().map(Arc::clone)))
     }
 
     /// How many rows a prompt and what follows may have.
@@ -228,13 +250,14 @@ impl Model {
     /// Reads what all users share, or takes it from whoever has.
     fn read_shared(&self, cache: &mut Cache, rows: &[Row], cancel: &Cancel) -> Result<()> {
         if let Some(shared) = &*self.shared.lock()
+            && shared.past.is_of(cache.past.adapter())
             && shared.common(rows) == rows.len()
             && shared.len() == rows.len()
         {
             return cache.copy(self.decoder.graph(), shared);
         }
         self.read_on(cache, rows, cancel)?;
-        let mut shared = self.cache();
+        let mut shared = self.cache_like(cache);
         shared.copy(self.decoder.graph(), cache)?;
         *self.shared.lock() = Some(shared);
         Ok(())
