@@ -75,6 +75,30 @@ def test_an_adapter_is_merged_as_peft_does(tmp_path, kind):
     assert np.abs(base.logits(base.read(tokens)[0]) - expected).max() > 0.1
 
 
+@pytest.mark.package("transformers")
+@pytest.mark.package("peft")
+@pytest.mark.parametrize("kind", ["llama", "all of qwen2", "rank-stabilised", "patterns"])
+@pytest.mark.parametrize("precision", ["f32", "int4"])
+def test_an_adapter_may_stay_beside_the_weights(tmp_path, kind, precision):
+    config, settings = KINDS[kind]
+    checkpoint, lora, reference = adapted(tmp_path / "new", CONFIGS[config], **settings)
+    (tmp_path / "titles.csv").write_text("item,title\n1,One\n")
+    command = ["export-llm", str(checkpoint), str(tmp_path / "out"), "--titles", str(tmp_path / "titles.csv")]
+    assert main([*command, "--adapter", f"taste={lora}", "--precision", precision]) == 0
+    bundle = Bundle(tmp_path / "out")
+    own, base = LanguageModel(bundle, adapter="taste"), LanguageModel(bundle)
+    tokens = np.random.default_rng(0).integers(0, own.rows.shape[0], 60).tolist()
+    without, found = (model.logits(model.read(tokens)[0]) for model in (base, own))
+    alone = exported(checkpoint, tmp_path / "base", Written(precision=precision))
+    assert np.abs(without - alone.logits(alone.read(tokens)[0])).max() <= 1e-4
+    with torch.inference_mode():
+        expected = reference(torch.tensor([tokens])).logits[0].numpy()
+    if precision == "f32":
+        assert np.abs(found - expected).max() <= 1e-4
+    # Most of what is left is what the bits cost.
+    assert np.linalg.norm(found - expected) < 0.75 * np.linalg.norm(without - expected)
+
+
 def written(folder, tensors, **config):
     folder.mkdir(exist_ok=True)
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "lora_alpha": 8, "r": 4} | config))

@@ -153,6 +153,8 @@ def parser() -> argparse.ArgumentParser:
     llm.add_argument("--packed", type=int, help="the most tokens of one run, trees of titles included; 1024 more if not given")
     llm.add_argument("--end-of-title", metavar="TOKEN", help="the token that ends a title, as the tokenizer calls it")
     llm.add_argument("--lora", type=Path, help="folder of a PEFT adapter that is merged into the weights")
+    kept = "a PEFT adapter that stays exchangeable, and what it is called; repeat it for several"
+    llm.add_argument("--adapter", action="append", default=[], metavar="NAME=FOLDER", help=kept)
     llm.add_argument("--precision", choices=CHOICES["precision"], default="f32", help="int8 ranks fastest, int4 writes fastest")
     llm.add_argument("--head-precision", choices=CHOICES["precision"], help="of the head; the same if not given")
     llm.add_argument("--block", type=int, choices=(32, 128), default=32, help="of int4: numbers that share a scale")
@@ -361,9 +363,13 @@ def run_export_llm(options) -> None:
     told = options.head_precision, options.block, options.accuracy
     written = Written(options.model, options.context, options.packed, options.end_of_title, options.precision, *told)
     source = "--bundle BUNDLE" if options.bundle else "--titles TITLES"
-    source += (" --lora LORA" if options.lora else "") + written.command() + (" --perplexity TEXT" if options.perplexity else "")
+    source += "".join([" --lora LORA" * bool(options.lora), " --adapter NAME=ADAPTER" * len(options.adapter)]) + written.command() + (" --perplexity TEXT" if options.perplexity else "")
     command = f"python -m oneiro_models export-llm CHECKPOINT OUT {source}"
-    export_llm(checkpoint, base, titles, written, command, options.perplexity, print)
+    named = [adapter.partition("=") for adapter in options.adapter]
+    if wrong := next((adapter for adapter, (name, _, folder) in zip(options.adapter, named) if not (name and folder)), None):
+        raise Problem(f"--adapter takes NAME=FOLDER, not `{wrong}`")
+    adapters = {name: Adapter(Path(folder)) for name, _, folder in named}
+    export_llm(checkpoint, base, titles, written, command, options.perplexity, print, adapters)
     print(f"wrote {options.out}")
 
 

@@ -31,6 +31,8 @@ MASKED = np.float32(-1e30)
 """What an attention bias has where a token may not look. Finite, so that a row that sees nothing makes no NaN."""
 
 HEAD = 16
+QUERIES = [f"self_attn.{kind}_proj" for kind in "qkv"]
+"""What is one product."""
 
 
 def decoder_graph(checkpoint: Checkpoint, weights_file: str, packed: int, multiply: Product) -> tuple[bytes, bytes]:
@@ -105,13 +107,12 @@ def layered(
 def queries(graph: Graph, checkpoint: Checkpoint, layer: int, n: str, multiply: Product) -> str:
     """Queries, keys and values in one product."""
     shape, name = checkpoint.shape, f"layers.{layer}.qkv"
-    kinds = [f"self_attn.{kind}_proj" for kind in "qkv"]
-    weight = np.concatenate([lengthened(shape, checkpoint.matrix(layer, kind)) for kind in kinds])
+    weight = np.concatenate([lengthened(shape, checkpoint.matrix(layer, kind)) for kind in QUERIES])
     found = multiply(graph, name, n, weight)
-    biases = [checkpoint.bias(layer, kind) for kind in kinds]
+    biases = [checkpoint.bias(layer, kind) for kind in QUERIES]
     if all(bias is None for bias in biases):
         return found
-    rows = [np.zeros(shape.of(kind)[0], np.float32) if bias is None else bias for kind, bias in zip(kinds, biases)]
+    rows = [np.zeros(shape.of(kind)[0], np.float32) if bias is None else bias for kind, bias in zip(QUERIES, biases)]
     row = np.concatenate([lengthened(shape, row) for row in rows])
     return graph.node("Add", [found, graph.constant(f"{name}.bias", row)], f"{name}.biased")
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from . import Problem
+from .adapters import Exchangeable, adapter_file
 from .bundle import Bundle, BundleWriter, Catalog
 from .bundle.table import rows_at, table, values
 from .bundle.title_trie import title_trie
@@ -17,6 +19,7 @@ from .checkpoint import Checkpoint
 from .data.columns import columns
 from .decoder import cached_head, decoder_graph, head_graph, tied_head_graph
 from .language_model import LanguageModel, log_softmax, piece, titled, tokenizer_of
+from .lora import Adapter
 from .quantise import lost, product_of
 
 TREE = 1024
@@ -59,11 +62,12 @@ def export_llm(
     command: str,
     text: Path | None = None,
     show: Callable[[str], None] = lambda line: None,
+    adapters: dict[str, Adapter] = MappingProxyType({}),
 ) -> None:
     """Puts a checkpoint into a bundle as its language model, and writes that; shows what the fewer bits cost, tensor by tensor
     and in the perplexity of a text, and keeps it in the bundle's provenance.
     """
-    errors = add_language_model(base, checkpoint, written, titles)
+    errors = add_language_model(base, checkpoint, written, titles, adapters)
     figures = {f"{written.name} error {tensor}": error for tensor, error in errors.items()}
     for tensor, error in errors.items():
         show(f"{tensor}: {error:.2e} of its size lost")
@@ -75,7 +79,9 @@ def export_llm(
     base.finish(lambda bundle: check(LanguageModel(bundle, written.name)))
 
 
-def add_language_model(bundle: BundleWriter, checkpoint: Checkpoint, written: Written, titles: list[str]) -> dict[str, float]:
+def add_language_model(
+    bundle: BundleWriter, checkpoint: Checkpoint, written: Written, titles: list[str], adapters: dict[str, Adapter] = MappingProxyType({})
+) -> dict[str, float]:
     """The language model with its graph, token table, head and tokenizer, whose names begin with its own unless that is `lm`.
     What each tensor lost, relative to its size, if it is kept in fewer bits.
     """
@@ -95,6 +101,8 @@ def add_language_model(bundle: BundleWriter, checkpoint: Checkpoint, written: Wr
         return product_of(precision, written.block, written.accuracy)
 
     multiply, head_multiply = product(written.precision), product(written.head_precision or written.precision)
+    if adapters:
+        multiply = Exchangeable(multiply.errors, multiply)
     prepack = "auto" if written.precision in ("f32", "f16") else "on"
     rows = table(checkpoint.tokens, ROWS[written.precision])
     bundle.token_table(tokens, rows)
@@ -113,6 +121,10 @@ def add_language_model(bundle: BundleWriter, checkpoint: Checkpoint, written: Wr
     if begin is not None:
         contract["begin"] = begin
     contract["stop"] = checkpoint.stop
+    for adapter, kept in adapters.items():
+        part = f"{name}.{adapter}"
+        bundle.part(part, f"{part}.onnx_adapter", adapter_file(checkpoint, kept))
+        contract.setdefault("adapters", {})[adapter] = part
     if end is not None:
         contract["end_of_title"] = end
         if titles:

@@ -35,6 +35,11 @@ class Graph:
         self.initializers.append(external(name, np.ascontiguousarray(value), self.weights_file, self.weights))
         return name
 
+    def exchangeable(self, name: str, shape: list[int], dims: list) -> str:
+        """An input that a run may be given, of these dims in f32; without, it has no numbers, in this shape."""
+        self.initializers.append(TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT, raw_data=b""))
+        return self.input(name, np.float32, dims)
+
     def lying(self, name: str, dtype: type, shape: list[int], offset: int, file: str) -> str:
         """A weight that lies in another file already."""
         tensor = TensorProto(name=name, dims=shape, data_type=_onnx_type(dtype))

@@ -16,6 +16,8 @@ def session(bundle: Bundle, graph: str) -> onnxruntime.InferenceSession:
     """A graph of a bundle, run by one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    # Errors only: it warns of every input with a default, which adapters are given by.
+    options.log_severity_level = 3
     model = bundle.path(bundle.manifest["graphs"][graph]["model"])
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 

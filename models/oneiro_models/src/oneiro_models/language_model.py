@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import onnxruntime
 from tokenizers import Tokenizer
 
 from . import Problem
@@ -97,7 +98,7 @@ class Tree:
 class LanguageModel:
     """Hidden states by the graph, logits by the head, titles by the tree of their tokens."""
 
-    def __init__(self, bundle: Bundle, name: str | None = None):
+    def __init__(self, bundle: Bundle, name: str | None = None, adapter: str | None = None):
         models = bundle.manifest.get("language_models", {})
         self.name = name or next(iter(models), "none")
         if self.name not in models:
@@ -111,6 +112,13 @@ class LanguageModel:
         self.graph = session(bundle, self.contract["graph"])
         self.head = next((session(bundle, graph) for graph in self._head("graph")), None)
         self.tokenizer = tokenizer_of(bundle.path(self.contract["tokenizer"]).read_bytes())
+        self.options = None
+        if adapter is not None:
+            # Options do not keep it alive.
+            self.adapter = onnxruntime.LoraAdapter()
+            self.adapter.Load(str(bundle.path(self.contract["adapters"][adapter])))
+            self.options = onnxruntime.RunOptions()
+            self.options.add_active_adapter(self.adapter)
         self.begin = [self.contract["begin"]] if "begin" in self.contract else []
         self.end = self.contract.get("end_of_title")
 
@@ -135,7 +143,7 @@ class LanguageModel:
         }
         kinds = [f"{layer}.{kind}" for layer in range(self.contract["layers"]) for kind in ("key", "value")]
         inputs |= {f"past_key_values.{kind}": tensor for kind, tensor in zip(kinds, past)}
-        hidden, *present = self.graph.run(["hidden_states", *(f"present.{kind}" for kind in kinds)], inputs)
+        hidden, *present = self.graph.run(["hidden_states", *(f"present.{kind}" for kind in kinds)], inputs, self.options)
         return hidden[0], present
 
     def read(self, tokens: list[int], past: Cache | None = None) -> tuple[np.ndarray, Cache]:

@@ -63,12 +63,17 @@ class Adapter:
         weight = self.whole.get(name, weight)
         if name not in self.pairs:
             return weight
+        a, b = self.factors(name, *weight.shape)
+        return weight + b @ a
+
+    def factors(self, name: str, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+        """A [r, in] and s·B [out, r] of a matrix."""
         a, b = (self.pairs[name].get(one) for one in "AB")
-        if a is None or b is None or (b.shape[0], a.shape[1]) != weight.shape or a.shape[0] != b.shape[1]:
-            raise Problem(f"{self.folder}: A and B of `{name}` do not make a matrix of {list(weight.shape)}")
+        if a is None or b is None or (b.shape[0], a.shape[1]) != (rows, columns) or a.shape[0] != b.shape[1]:
+            raise Problem(f"{self.folder}: A and B of `{name}` do not make a matrix of {[rows, columns]}")
         rank = a.shape[0]
         scale = self.alpha(name.removesuffix(".weight")) / (sqrt(rank) if self.config.get("use_rslora") else rank)
-        return weight + np.float32(scale) * (b @ a)
+        return a, np.float32(scale) * b
 
     def alpha(self, module: str) -> float:
         """α of a module, by the first pattern that fits its name."""
