@@ -13,7 +13,7 @@ from oneiro_models.__main__ import main
 from oneiro_models.bundle import Bundle, BundleWriter, Catalog
 from oneiro_models.checkpoint import Checkpoint
 from oneiro_models.export_llm import Written, add_language_model
-from oneiro_models.golden_lm import golden_lm
+from oneiro_models.golden_lm import golden_lm, golden_logits
 from oneiro_models.inference import session
 from oneiro_models.language_model import LanguageModel, Tree, log_softmax, piece, titled
 from oneiro_models.tiny_lm import CONFIG, write_checkpoint
@@ -74,12 +74,27 @@ def test_logits_are_those_of_transformers(tmp_path, name):
 
 
 @pytest.mark.package("transformers")
-def test_golden_vectors_are_reproduced(models, kept, tmp_path):
-    golden_lm(models / "tiny-lm", tmp_path / "tiny-lm.safetensors")
-    found = load_file(tmp_path / "tiny-lm.safetensors")
+@pytest.mark.parametrize("name", ["tiny-lm", "tiny-lm-int"])
+def test_golden_vectors_are_reproduced(models, golden, tmp_path, name):
+    if name == "tiny-lm":
+        golden_lm(models / name, tmp_path / name)
+    else:
+        golden_logits(models / name, tmp_path / name, ["lm", "int8", "qwen2"])
+    found, kept = load_file(tmp_path / name), load_file(golden / f"{name}.safetensors")
     assert found.keys() == kept.keys()
     for name, tensor in found.items():
         assert np.abs(tensor.astype(float) - kept[name]).max() <= (1e-4 if tensor.dtype == np.float32 else 0), name
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "allowed"), [("lm", "lm", 3e-2), ("exact", "lm", 1e-5), ("int8", "int8", 3e-2), ("qwen2", "qwen2", 3e-2)]
+)
+def test_few_bits_give_the_golden_logits_of_what_they_stand_for(models, golden, name, network, allowed):
+    own, kept = LanguageModel(Bundle(models / "tiny-lm-int"), name), load_file(golden / "tiny-lm-int.safetensors")
+    found = np.concatenate([own.logits(own.read(prompt)[0]) for prompt in prompts_of(kept)])
+    expected = np.concatenate([kept[f"{network}.text{number}"] for number in range(5)])
+    assert np.linalg.norm(found - expected) <= allowed * np.linalg.norm(expected)
+    assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.98
 
 
 def test_onnx_runtime_gives_the_golden_answers(tiny, kept):
