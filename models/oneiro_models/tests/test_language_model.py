@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import DATA
+from conftest import DATA, told_by_oneiro
 from safetensors.numpy import load_file
 
 from oneiro_models import Problem
@@ -143,6 +143,26 @@ def test_a_trained_model_continues_as_in_transformers(story):
     reference = AutoModelForCausalLM.from_pretrained(DATA / "tinystories-260k", dtype=torch.float32).eval()
     expected = reference.generate(torch.tensor([[1]]), do_sample=False, max_new_tokens=200)[0, 1:].tolist()
     assert story.greedy([1], 200) == expected and len(expected) == 200
+
+
+@pytest.mark.oneiro
+@pytest.mark.package("transformers")
+@pytest.mark.data_set("tinystories-260k")
+def test_the_library_tells_a_trained_models_story_as_transformers_does(story):
+    from transformers import AutoModelForCausalLM
+
+    reference = AutoModelForCausalLM.from_pretrained(DATA / "tinystories-260k", dtype=torch.float32).eval()
+    expected = reference.generate(torch.tensor([[1]]), do_sample=False, max_new_tokens=200)[0, 1:]
+    bundle = Bundle(story.folder)
+    tokens, found = told_by_oneiro(bundle, 200)
+    assert tokens == expected.tolist() and len(tokens) == 200
+    golden = json.loads((DATA / "tinystories-260k" / "golden.json").read_text())[0]
+    assert golden["prompt_ids"] == [1] and tokens[: len(golden["greedy_ids"])] == golden["greedy_ids"]
+    with torch.inference_mode():
+        logits = reference(torch.cat([torch.tensor([1]), expected])[None]).logits[0, :-1]
+    apart = np.abs(found - logits.double().log_softmax(1).numpy()).max()
+    print(f"log p of every token at 200 places: apart by {apart:.1e} at most")
+    assert apart <= 1e-4
 
 
 def test_the_head_is_the_product_with_its_table(tiny, kept):
