@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oneiro::{
-    Bundle, Cancel, Ended, Engine, EngineOptions, GenerateOptions, Generated, GraphOptions, Prompt,
+    Bundle, Cancel, Ended, Engine, EngineOptions, GenerateOptions, Generated, GraphOptions,
+    LanguageModel, Prompt,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::{output, wait};
@@ -55,6 +56,10 @@ pub struct Arguments {
     /// Print one JSON object at the end instead of the text as it comes
     #[arg(long)]
     json: bool,
+    /// Tell in the JSON how likely each token was, as the logarithm of its chance, and which N were the likeliest, best
+    /// first; the text is read once more for it
+    #[arg(long, value_name = "N", requires = "json")]
+    logprobs: Option<usize>,
     /// Tell on stderr how long it took
     #[arg(long)]
     timing: bool,
@@ -63,7 +68,8 @@ pub struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   oneiro generate models/tiny-lm --prompt \"After Nightjar people like \" --tokens 20
-  oneiro generate models/tiny-lm --prompt Once --temperature 0.8 --top-p 0.95 --seed 7";
+  oneiro generate models/tiny-lm --prompt Once --temperature 0.8 --top-p 0.95 --seed 7
+  oneiro generate models/tiny-lm --prompt Once --tokens 5 --json --logprobs 3";
 
 /// When the first text came, and why no more went out.
 #[derive(Default)]
@@ -105,7 +111,11 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let written = outcome?;
     if arguments.json {
         let (text, tokens, ended) = (&written.text, &written.tokens, reason(written.ended));
-        output::json(&json!({ "text": text, "tokens": tokens, "ended": ended }))?;
+        let mut report = json!({ "text": text, "tokens": tokens, "ended": ended });
+        if let Some(count) = arguments.logprobs {
+            report["logprobs"] = logprobs(&mut model, prompt, tokens, count, &options.cancel)?;
+        }
+        output::json(&report)?;
     }
     if arguments.timing {
         print_times(opening, progress.first.unwrap_or(took), took, &written);
@@ -131,6 +141,34 @@ fn options(arguments: &Arguments, cancel: Cancel) -> GenerateOptions {
     options.deadline = arguments.deadline_ms.map(Duration::from_millis);
     options.cancel = cancel;
     options
+}
+
+/// How likely each token was after the prompt and the tokens before, whatever the temperature, and the `count` likeliest.
+fn logprobs(
+    model: &mut LanguageModel,
+    mut prompt: Prompt,
+    tokens: &[u32],
+    count: usize,
+    cancel: &Cancel,
+) -> oneiro::Result<Value> {
+    let mut told = Vec::with_capacity(tokens.len());
+    for &token in tokens {
+        let logits = model.logits(&prompt, cancel)?;
+        let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let above = |logit: f32| f64::from(logit) - f64::from(greatest);
+        let sum: f64 = logits.iter().map(|&logit| above(logit).exp()).sum();
+        let logprob = |token: u32| above(logits[token as usize]) - sum.ln();
+        let mut likeliest: Vec<u32> = (0..).take(logits.len()).collect();
+        // Of equal ones the lower first.
+        likeliest.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
+        likeliest.truncate(count);
+        let of = |token: u32| json!({ "token": token, "logprob": logprob(token) });
+        let mut own = of(token);
+        own["likeliest"] = likeliest.into_iter().map(of).collect();
+        told.push(own);
+        prompt = prompt.token(token);
+    }
+    Ok(told.into())
 }
 
 /// A text as it may stand on a terminal, its tabs too.

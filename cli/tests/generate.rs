@@ -55,6 +55,32 @@ fn a_stop_text_ends_it_and_timing_says_so() {
 }
 
 #[test]
+fn logprobs_tell_how_likely_each_token_was() {
+    let json = generate(&["--json", "--logprobs", "388"]).json();
+    let (tokens, told) = (&json["tokens"], json["logprobs"].as_array().unwrap());
+    assert_eq!(told.len(), 12);
+    for (place, own) in told.iter().enumerate() {
+        let likeliest = own["likeliest"].as_array().unwrap();
+        let logprobs = likeliest.iter().map(|one| one["logprob"].as_f64().unwrap());
+        let logprobs: Vec<f64> = logprobs.collect();
+        assert!(logprobs.is_sorted_by(|a, b| a >= b));
+        let sum: f64 = logprobs.iter().map(|logprob| logprob.exp()).sum();
+        assert!(logprobs.len() == 388 && (sum - 1.0).abs() < 1e-9, "{sum}");
+        // The likeliest token is the one that was written.
+        assert_eq!(own["token"], tokens[place]);
+        for field in ["token", "logprob"] {
+            assert_eq!(own[field], likeliest[0][field]);
+        }
+    }
+    let drawn = ["--json", "--temperature", "2", "--logprobs", "1"];
+    let json = generate(&drawn).json();
+    let told = json["logprobs"].as_array().unwrap();
+    let unlikely = |own: &&serde_json::Value| own["token"] != own["likeliest"][0]["token"];
+    assert!(told.iter().filter(unlikely).count() > 0);
+    assert!(generate(&["--logprobs", "1"]).stderr.contains("--json"));
+}
+
+#[test]
 fn what_cannot_be_written_says_why() {
     let bundle = bundle("tiny-lm");
     let long = "x ".repeat(200);

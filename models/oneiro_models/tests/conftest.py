@@ -84,6 +84,18 @@ def oneiro(*arguments) -> dict:
     return json.loads(run.stdout)
 
 
+def told_by_oneiro(bundle, tokens: int) -> tuple[list[int], np.ndarray]:
+    """What a language model writes by the command after nothing but its begin token, always the likeliest token: the tokens, and
+    log p of every token of the vocabulary in the place of each, [S, V].
+    """
+    count = bundle.manifest["token_tables"]["tokens"]["rows"]
+    told = oneiro("generate", bundle.folder, "--prompt", "", "--tokens", tokens, "--logprobs", count)
+    found = np.full((len(told["tokens"]), count), np.nan)
+    for row, one in zip(found, told["logprobs"]):
+        row[[other["token"] for other in one["likeliest"]]] = [other["logprob"] for other in one["likeliest"]]
+    return told["tokens"], found
+
+
 def scores_by_oneiro(bundle, histories: list[np.ndarray]) -> np.ndarray:
     """The score of every item of the catalog after each history, by the command; [B, N]."""
     ids = bundle.strings("ids")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import DATA
+from conftest import DATA, told_by_oneiro
 from safetensors.numpy import load_file
 
 from oneiro_models import Problem
@@ -14,7 +14,7 @@ from oneiro_models.bundle import Bundle, BundleWriter, Catalog
 from oneiro_models.bundle.title_trie import title_trie
 from oneiro_models.checkpoint import Checkpoint
 from oneiro_models.export_llm import Written, add_language_model
-from oneiro_models.golden_lm import golden_lm
+from oneiro_models.golden_lm import golden_lm, golden_logits
 from oneiro_models.inference import session
 from oneiro_models.language_model import LanguageModel, Tree, log_softmax, piece, titled
 from oneiro_models.tiny_lm import CONFIG, write_checkpoint
@@ -75,12 +75,27 @@ def test_logits_are_those_of_transformers(tmp_path, name):
 
 
 @pytest.mark.package("transformers")
-def test_golden_vectors_are_reproduced(models, kept, tmp_path):
-    golden_lm(models / "tiny-lm", tmp_path / "tiny-lm.safetensors")
-    found = load_file(tmp_path / "tiny-lm.safetensors")
+@pytest.mark.parametrize("name", ["tiny-lm", "tiny-lm-int"])
+def test_golden_vectors_are_reproduced(models, golden, tmp_path, name):
+    if name == "tiny-lm":
+        golden_lm(models / name, tmp_path / name)
+    else:
+        golden_logits(models / name, tmp_path / name, ["lm", "int8", "qwen2"])
+    found, kept = load_file(tmp_path / name), load_file(golden / f"{name}.safetensors")
     assert found.keys() == kept.keys()
     for name, tensor in found.items():
         assert np.abs(tensor.astype(float) - kept[name]).max() <= (1e-4 if tensor.dtype == np.float32 else 0), name
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "allowed"), [("lm", "lm", 3e-2), ("exact", "lm", 1e-5), ("int8", "int8", 3e-2), ("qwen2", "qwen2", 3e-2)]
+)
+def test_few_bits_give_the_golden_logits_of_what_they_stand_for(models, golden, name, network, allowed):
+    own, kept = LanguageModel(Bundle(models / "tiny-lm-int"), name), load_file(golden / "tiny-lm-int.safetensors")
+    found = np.concatenate([own.logits(own.read(prompt)[0]) for prompt in prompts_of(kept)])
+    expected = np.concatenate([kept[f"{network}.text{number}"] for number in range(5)])
+    assert np.linalg.norm(found - expected) <= allowed * np.linalg.norm(expected)
+    assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.98
 
 
 def test_onnx_runtime_gives_the_golden_answers(tiny, kept):
@@ -129,6 +144,26 @@ def test_a_trained_model_continues_as_in_transformers(story):
     reference = AutoModelForCausalLM.from_pretrained(DATA / "tinystories-260k", dtype=torch.float32).eval()
     expected = reference.generate(torch.tensor([[1]]), do_sample=False, max_new_tokens=200)[0, 1:].tolist()
     assert story.greedy([1], 200) == expected and len(expected) == 200
+
+
+@pytest.mark.oneiro
+@pytest.mark.package("transformers")
+@pytest.mark.data_set("tinystories-260k")
+def test_the_library_tells_a_trained_models_story_as_transformers_does(story):
+    from transformers import AutoModelForCausalLM
+
+    reference = AutoModelForCausalLM.from_pretrained(DATA / "tinystories-260k", dtype=torch.float32).eval()
+    expected = reference.generate(torch.tensor([[1]]), do_sample=False, max_new_tokens=200)[0, 1:]
+    bundle = Bundle(story.folder)
+    tokens, found = told_by_oneiro(bundle, 200)
+    assert tokens == expected.tolist() and len(tokens) == 200
+    golden = json.loads((DATA / "tinystories-260k" / "golden.json").read_text())[0]
+    assert golden["prompt_ids"] == [1] and tokens[: len(golden["greedy_ids"])] == golden["greedy_ids"]
+    with torch.inference_mode():
+        logits = reference(torch.cat([torch.tensor([1]), expected])[None]).logits[0, :-1]
+    apart = np.abs(found - logits.double().log_softmax(1).numpy()).max()
+    print(f"log p of every token at 200 places: apart by {apart:.1e} at most")
+    assert apart <= 1e-4
 
 
 def test_the_head_is_the_product_with_its_table(tiny, kept):

@@ -187,9 +187,13 @@ def parser() -> argparse.ArgumentParser:
     tiny_lm = command("tiny-lm", run_tiny_lm, "write the tests' bundle models/tiny-lm")
     tiny_lm.add_argument("out", type=Path, help="folder of the bundle")
 
+    tiny_lm_int = command("tiny-lm-int", run_tiny_lm_int, "write the tests' bundle models/tiny-lm-int")
+    tiny_lm_int.add_argument("out", type=Path, help="folder of the bundle")
+
     golden_lm = command("golden-lm", run_golden_lm, "write golden vectors of a bundle's language model; needs transformers")
     golden_lm.add_argument("bundle", type=Path, help="folder of the bundle")
     golden_lm.add_argument("out", type=Path, help="a .safetensors file")
+    golden_lm.add_argument("--logits", action="append", metavar="NAME", help="only the logits, of these language models")
 
     golden = command("golden", run_golden, "write golden vectors of a bundle's encoder")
     golden.add_argument("bundle", type=Path, help="folder of the bundle")
@@ -411,10 +415,19 @@ def run_tiny_lm(options) -> None:
     write_tiny_lm(options.out)
 
 
-def run_golden_lm(options) -> None:
-    from .golden_lm import golden_lm
+def run_tiny_lm_int(options) -> None:
+    from .tiny_lm_int import write_tiny_lm_int
 
-    golden_lm(options.bundle, options.out)
+    write_tiny_lm_int(options.out)
+
+
+def run_golden_lm(options) -> None:
+    from .golden_lm import golden_lm, golden_logits
+
+    if options.logits:
+        golden_logits(options.bundle, options.out, options.logits)
+    else:
+        golden_lm(options.bundle, options.out)
 
 
 def run_optimise(options) -> None:

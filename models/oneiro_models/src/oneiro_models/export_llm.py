@@ -65,10 +65,10 @@ def export_llm(
     adapters: dict[str, Adapter] = MappingProxyType({}),
 ) -> None:
     """Puts a checkpoint into a bundle as its language model, and writes that; shows what the fewer bits cost, tensor by tensor
-    and in the perplexity of a text, and keeps it in the bundle's provenance.
+    and in the perplexity of a text, and keeps in the bundle's provenance what it comes to.
     """
     errors = add_language_model(base, checkpoint, written, titles, adapters)
-    figures = {f"{written.name} error {tensor}": error for tensor, error in errors.items()}
+    figures = {f"{written.name} error {kind}": error for kind, error in by_kind(errors).items()}
     for tensor, error in errors.items():
         show(f"{tensor}: {error:.2e} of its size lost")
     if text:
@@ -77,6 +77,17 @@ def export_llm(
     provenance["command"] = " && ".join(filter(None, [provenance.get("command"), command]))
     provenance["metrics"] = provenance.get("metrics", {}) | {name: float(f"{figure:.4g}") for name, figure in figures.items()}
     base.finish(lambda bundle: check(LanguageModel(bundle, written.name)))
+
+
+def by_kind(errors: dict[str, float]) -> dict[str, float]:
+    """Of each kind of matrix the mean error over the layers, and the worst; the one error of what a model has once."""
+    kinds: dict[str, list[float]] = {}
+    for tensor, error in errors.items():
+        kinds.setdefault(tensor.split(".")[-1], []).append(error)
+    found = {}
+    for kind, own in kinds.items():
+        found |= {kind: own[0]} if len(own) == 1 else {f"{kind} mean": float(np.mean(own)), f"{kind} worst": max(own)}
+    return found
 
 
 def add_language_model(

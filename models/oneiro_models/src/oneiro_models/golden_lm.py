@@ -1,5 +1,5 @@
-"""Golden vectors of a bundle's language model: what the transformers library answers with the weights read back from the
-bundle, every title by a run of its own.
+"""Golden vectors of a bundle's language models: what the transformers library answers with the weights read back from the
+bundle, those of few bits as the numbers that they stand for; every title by a run of its own.
 """
 
 from pathlib import Path
@@ -59,13 +59,47 @@ def golden_lm(folder: Path, out: Path) -> None:
     for name, rows in {"titles": titles, "pieces": [piece(words, text) for text in PIECES]}.items():
         tensors[f"{name}.tokens"] = np.concatenate(rows).astype(np.int64)
         tensors[f"{name}.lengths"] = np.array([len(row) for row in rows])
+    keep(tensors, folder, out)
+
+
+def golden_logits(folder: Path, out: Path, names: list[str]) -> None:
+    """Writes for every prompt i the tokens `text<i>.ids`, and the logits after each by every of these models, `<name>.text<i>`
+    [S, V].
+    """
+    bundle, tensors = Bundle(folder), {}
+    for name in names:
+        own, reference = LanguageModel(bundle, name), transformer(bundle, name)
+        for number, prompt in enumerate(PROMPTS.split("\n")[:-1]):
+            ids = own.begin + piece(own.tokenizer, prompt)
+            tensors[f"text{number}.ids"] = np.array(ids)
+            tensors[f"{name}.text{number}"] = logits(reference, ids)
+    keep(tensors, folder, out, "".join(f" --logits {name}" for name in names))
+
+
+def keep(tensors: dict[str, np.ndarray], folder: Path, out: Path, options: str = "") -> None:
+    """Writes the tensors with the command that makes them."""
     bundle_shown, out_shown = (path.name if path.is_absolute() else path.as_posix() for path in (folder, out))
-    out.write_bytes(save(tensors, {"command": f"python -m oneiro_models golden-lm {bundle_shown} {out_shown}"}))
+    out.write_bytes(save(tensors, {"command": f"python -m oneiro_models golden-lm {bundle_shown} {out_shown}{options}"}))
+
+
+def matrix(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """A matrix of a graph as f32 [out, in]: f32 itself lies as [in, out]; whole numbers of 8 bits likewise, with a scale for
+    every column; those of 4 bits as MatMulNBits reads them, two a byte, the first in the low bits, 8 above what they stand
+    for, in blocks with a scale for each.
+    """
+    kept, scale = weights[name], weights.get(f"{name}.scale")
+    if scale is None:
+        return kept.T
+    if kept.dtype == np.int8:
+        return (kept * scale).T
+    numbers = np.stack([kept & 15, kept >> 4], axis=-1).reshape(*scale.shape, -1).astype(np.float32) - 8
+    return (numbers * scale[..., None]).reshape(len(scale), -1)
 
 
 def transformer(bundle: Bundle, name: str) -> torch.nn.Module:
-    """The Llama of the transformers library with a bundle's weights, which must be f32."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    """The Llama or, where queries have biases, Qwen2 of the transformers library with the weights of a bundle in f32 or few bits,
+    in blocks that fill the widths."""
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     contract = bundle.manifest["language_models"][name]
     nodes = onnx.load(bundle.path(bundle.manifest["graphs"][contract["graph"]]["model"])).graph
@@ -75,12 +109,16 @@ def transformer(bundle: Bundle, name: str) -> torch.nn.Module:
         node = next(node for node in nodes.node if node.op_type == kind)
         told |= {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     rows = values(bundle.tensors(bundle.manifest["token_tables"][contract["tokens"]]["part"]))
+    _, own = bundle.graph(contract["head"]["graph"])
+    head = matrix(own, "head") if "head" in own else rows
     # θ of the angles that the second pair has at position 1: θ^(−2/h).
     angle = np.arctan2(weights["sin_cache"][1, 1], weights["cos_cache"][1, 1]).astype(np.float64)
-    config = LlamaConfig(
+    biased = "layers.0.qkv.bias" in weights
+    kind, network = (Qwen2Config, Qwen2ForCausalLM) if biased else (LlamaConfig, LlamaForCausalLM)
+    config = kind(
         vocab_size=len(rows),
         hidden_size=rows.shape[1],
-        intermediate_size=weights["layers.0.up_proj"].shape[1],
+        intermediate_size=len(matrix(weights, "layers.0.up_proj")),
         num_hidden_layers=contract["layers"],
         num_attention_heads=told["num_heads"],
         num_key_value_heads=told["kv_num_heads"],
@@ -88,18 +126,20 @@ def transformer(bundle: Bundle, name: str) -> torch.nn.Module:
         max_position_embeddings=contract["context"],
         rms_norm_eps=told["epsilon"],
         rope_parameters={"rope_type": "default", "rope_theta": float(round(angle ** (-contract["head_size"] / 2)))},
-        tie_word_embeddings=True,
+        tie_word_embeddings="head" not in own,
     )
-    state = {"model.embed_tokens.weight": rows, "lm_head.weight": rows, "model.norm.weight": weights["norm"]}
+    state = {"model.embed_tokens.weight": rows, "lm_head.weight": head, "model.norm.weight": weights["norm"]}
     sizes = [told["num_heads"] * contract["head_size"], contract["kv_heads"] * contract["head_size"]]
     for layer in range(contract["layers"]):
         into, of = f"model.layers.{layer}", f"layers.{layer}"
-        parts = np.split(weights[f"{of}.qkv"].T, np.cumsum([sizes[0], sizes[1]]))
-        state |= {f"{into}.self_attn.{kind}_proj.weight": part for kind, part in zip("qkv", parts)}
-        state[f"{into}.self_attn.o_proj.weight"] = weights[f"{of}.o_proj"].T
-        state |= {f"{into}.mlp.{kind}_proj.weight": weights[f"{of}.{kind}_proj"].T for kind in ("gate", "up", "down")}
+        parts = {"weight": matrix(weights, f"{of}.qkv")} | ({"bias": weights[f"{of}.qkv.bias"]} if biased else {})
+        for part, together in parts.items():
+            for kind, own in zip("qkv", np.split(together, np.cumsum(sizes))):
+                state[f"{into}.self_attn.{kind}_proj.{part}"] = own
+        state[f"{into}.self_attn.o_proj.weight"] = matrix(weights, f"{of}.o_proj")
+        state |= {f"{into}.mlp.{kind}_proj.weight": matrix(weights, f"{of}.{kind}_proj") for kind in ("gate", "up", "down")}
         state |= {f"{into}.{kind}.weight": weights[f"{of}.{kind}"] for kind in ("input_layernorm", "post_attention_layernorm")}
-    model = LlamaForCausalLM(config).eval()
+    model = network(config).eval()
     model.load_state_dict({key: torch.tensor(np.ascontiguousarray(value)) for key, value in state.items()})
     return model
 
