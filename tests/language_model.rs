@@ -46,6 +46,8 @@ struct Case {
     greedy: Vec<u32>,
     scores: Vec<f32>,
     beams: Beams,
+    /// The logits after the last row, with the adapter `taste`.
+    taste: Vec<f32>,
 }
 
 /// What a beam search finds.
@@ -110,6 +112,7 @@ impl Golden {
                 ids,
                 greedy: whole(&format!("text{number}.greedy")),
                 scores: floats(&format!("titles{number}.scores")),
+                taste: floats(&format!("text{number}.taste")),
                 beams: Beams {
                     stop: whole(&format!("text{number}.beam_stop")),
                     length_penalty: floats(&format!("text{number}.beam_penalty"))[0],
@@ -330,6 +333,65 @@ fn among_the_titles_a_token_is_one_of_those_that_go_on_with_them() {
             [0.0]
         );
     }
+}
+
+#[test]
+fn an_adapter_may_be_exchanged_from_call_to_call() {
+    let (engine, golden, cancel) = (Engine::open(BUNDLE).unwrap(), Golden::read(), Cancel::new());
+    let mut model = model(&engine, "lm");
+    assert_eq!(model.adapter(), None);
+    for case in &golden.cases {
+        for adapter in [None, Some("taste"), Some("taste"), None] {
+            model.adapt(adapter).unwrap();
+            assert_eq!(model.adapter(), adapter);
+            let logits = model.logits(&prompt(&case.ids), &cancel).unwrap();
+            let expected = match adapter {
+                Some(_) => &case.taste,
+                None => case.logits.last().unwrap(),
+            };
+            assert_close(&logits, expected, &case.prompt);
+        }
+        assert_ne!(case.taste, *case.logits.last().unwrap());
+        // What users share is shared by those with the same adapter only.
+        let shared = case.ids[1..]
+            .iter()
+            .fold(Prompt::new(), |text, &token| text.token(token));
+        let shared = shared.shared();
+        for (adapter, expected) in [
+            (None, case.logits.last().unwrap()),
+            (Some("taste"), &case.taste),
+        ] {
+            let mut user = engine.language_model(Some("lm")).unwrap();
+            user.adapt(adapter).unwrap();
+            let logits = user.logits(&shared, &cancel).unwrap();
+            assert_close(&logits, expected, &case.prompt);
+        }
+    }
+    model.adapt(Some("taste")).unwrap();
+    let outcome = model.adapt(Some("other"));
+    assert!(
+        matches!(outcome, Err(Error::Unsupported { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(model.adapter(), Some("taste"));
+    let error = refused(|manifest| {
+        manifest["language_models"]["lm"]["adapters"] = json!({"taste": "tokenizer"});
+    });
+    assert!(
+        error.contains("part `tokenizer`: expected an `.onnx_adapter`"),
+        "{error}"
+    );
+    // An adapter for other products than the graph's.
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["language_models"]["plain"]["adapters"] = json!({"taste": "lm.taste"});
+    });
+    let engine = Engine::open(folder.path()).unwrap();
+    let mut plain = engine.language_model(Some("plain")).unwrap();
+    plain.adapt(Some("taste")).unwrap();
+    let outcome = plain.logits(&"After".into(), &cancel);
+    assert!(matches!(outcome, Err(Error::Runtime { .. })), "{outcome:?}");
+    plain.adapt(None).unwrap();
+    plain.logits(&"After".into(), &cancel).unwrap();
 }
 
 #[test]

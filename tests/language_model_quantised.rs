@@ -18,6 +18,7 @@ use std::path::Path;
 
 use oneiro::{
     Bundle, Cancel, Engine, EngineOptions, GenerateOptions, Kernels, LanguageModel, Prompt,
+    ScoreOptions,
 };
 use safetensors::SafeTensors;
 
@@ -267,11 +268,14 @@ fn both_ways(engine: &Engine, name: &str) -> [[Vec<Vec<f32>>; 2]; 2] {
         }
         let whole = prompt(&ids);
         let alone = titles.iter().map(|title| {
-            let scores = fresh.score(&whole, &[title], &cancel);
+            let scores = fresh.score(&whole, &[title], &ScoreOptions::default());
             scores.unwrap()[0]
         });
         found[1][0].push(alone.collect());
-        found[1][1].push(kept.score(&whole, &titles, &cancel).unwrap());
+        found[1][1].push(
+            kept.score(&whole, &titles, &ScoreOptions::default())
+                .unwrap(),
+        );
     }
     found
 }

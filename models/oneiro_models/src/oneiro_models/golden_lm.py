@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from safetensors.numpy import save
 
@@ -36,8 +37,9 @@ GAP = 1e-3
 def golden_lm(folder: Path, out: Path) -> None:
     """Writes for every prompt i the tokens `text<i>.ids`, the `.logits` after each [S, V] and a continuation of the 32
     likeliest tokens, `.greedy`; what a beam search finds that ends with the tokens `.beam_stop`, `.beam_tokens` one after the
-    other, `.beam_lengths` and `.beam_scores`, the power of the length `.beam_penalty`; `titles<i>.prompt` and log p(title and its end | prompt) of all titles, `.scores`. `prompts`
-    (a string table): what the prompts are of, as one piece each.
+    other, `.beam_lengths` and `.beam_scores`, the power of the length `.beam_penalty`; the logits after the last with each
+    adapter, `.<adapter>`; `titles<i>.prompt` and log p(title and its end | prompt) of all titles, `.scores`. `prompts` (a
+    string table): what the prompts are of, as one piece each.
 
     `titles.tokens` are those of the titles, one after the other, without the ends, `titles.lengths` how many each has. Of the
     texts `pieces` (a string table) likewise.
@@ -45,6 +47,7 @@ def golden_lm(folder: Path, out: Path) -> None:
     bundle = Bundle(folder)
     own = LanguageModel(bundle)
     reference, words, tensors = transformer(bundle, own.name), own.tokenizer, {}
+    adapted = {adapter: transformer(bundle, own.name, adapter) for adapter in own.contract.get("adapters", {})}
     titles = [titled(words, title, None) for title in bundle.strings("titles")]
     end = [] if own.end is None else [own.end]
     prompts = PROMPTS.split("\n")[:-1]
@@ -53,6 +56,7 @@ def golden_lm(folder: Path, out: Path) -> None:
         tensors[f"text{number}.ids"] = tensors[f"titles{number}.prompt"] = np.array(ids)
         tensors[f"text{number}.logits"] = logits(reference, ids)
         tensors[f"text{number}.greedy"] = np.array(continued(reference, ids, own.contract["stop"]))
+        tensors |= {f"text{number}.{adapter}": logits(model, ids)[-1] for adapter, model in adapted.items()}
         tensors |= beams(reference, ids, own.contract["stop"], number)
         tensors[f"titles{number}.scores"] = np.array([score(reference, ids, title + end) for title in titles], np.float32)
     tensors |= string_table("prompts", prompts) | string_table("pieces", PIECES)
@@ -96,14 +100,20 @@ def matrix(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
     return (numbers * scale[..., None]).reshape(len(scale), -1)
 
 
-def transformer(bundle: Bundle, name: str) -> torch.nn.Module:
+def transformer(bundle: Bundle, name: str, adapter: str | None = None) -> torch.nn.Module:
     """The Llama or, where queries have biases, Qwen2 of the transformers library with the weights of a bundle in f32 or few bits,
-    in blocks that fill the widths."""
+    in blocks that fill the widths, and with what an adapter adds to them."""
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     contract = bundle.manifest["language_models"][name]
     nodes = onnx.load(bundle.path(bundle.manifest["graphs"][contract["graph"]]["model"])).graph
     _, weights = bundle.graph(contract["graph"])
+    added = {} if adapter is None else parameters(bundle.path(contract["adapters"][adapter]))
+
+    def whole(name: str) -> np.ndarray:
+        found = matrix(weights, name)
+        return found + (added[f"{name}.lora_a"] @ added[f"{name}.lora_b"]).T if f"{name}.lora_a" in added else found
+
     told = {}
     for kind in ("SimplifiedLayerNormalization", "GroupQueryAttention"):
         node = next(node for node in nodes.node if node.op_type == kind)
@@ -132,16 +142,23 @@ def transformer(bundle: Bundle, name: str) -> torch.nn.Module:
     sizes = [told["num_heads"] * contract["head_size"], contract["kv_heads"] * contract["head_size"]]
     for layer in range(contract["layers"]):
         into, of = f"model.layers.{layer}", f"layers.{layer}"
-        parts = {"weight": matrix(weights, f"{of}.qkv")} | ({"bias": weights[f"{of}.qkv.bias"]} if biased else {})
+        parts = {"weight": whole(f"{of}.qkv")} | ({"bias": weights[f"{of}.qkv.bias"]} if biased else {})
         for part, together in parts.items():
             for kind, own in zip("qkv", np.split(together, np.cumsum(sizes))):
                 state[f"{into}.self_attn.{kind}_proj.{part}"] = own
-        state[f"{into}.self_attn.o_proj.weight"] = matrix(weights, f"{of}.o_proj")
-        state |= {f"{into}.mlp.{kind}_proj.weight": matrix(weights, f"{of}.{kind}_proj") for kind in ("gate", "up", "down")}
+        state[f"{into}.self_attn.o_proj.weight"] = whole(f"{of}.o_proj")
+        state |= {f"{into}.mlp.{kind}_proj.weight": whole(f"{of}.{kind}_proj") for kind in ("gate", "up", "down")}
         state |= {f"{into}.{kind}.weight": weights[f"{of}.{kind}"] for kind in ("input_layernorm", "post_attention_layernorm")}
     model = network(config).eval()
     model.load_state_dict({key: torch.tensor(np.ascontiguousarray(value)) for key, value in state.items()})
     return model
+
+
+def parameters(adapter: Path) -> dict[str, np.ndarray]:
+    """What an `.onnx_adapter` has."""
+    # What it gives is lost with it.
+    read = onnxruntime.AdapterFormat.read_adapter(str(adapter))
+    return {name: value.numpy().copy() for name, value in read.get_parameters().items()}
 
 
 def logits(model: torch.nn.Module, tokens: list[int]) -> np.ndarray:

@@ -15,6 +15,7 @@ from .checkpoint import PROJECTIONS, Checkpoint
 from .decoder import plain_graph
 from .export import Description
 from .export_llm import Written, add_language_model
+from .lora import Adapter
 from .tiny import SEED, films, invented, made_by
 
 SPECIAL = ["<unk>", "<s>", "</s>", "</title>"]
@@ -24,6 +25,7 @@ WORDS = 128
 COMMON = 3
 """How often a character comes that is a token."""
 
+RANK = 2
 PACKED = 384
 """Too few for the tree of all titles at once."""
 
@@ -63,12 +65,14 @@ def write_tiny_lm(folder: Path) -> None:
     with TemporaryDirectory() as checkpoint:
         write_checkpoint(Path(checkpoint), CONFIG, generator)
         model = Checkpoint(Path(checkpoint))
-        add_language_model(bundle, model, Written(packed=PACKED, end_of_title="</title>"), catalog.titles)
+        write_adapter(Path(checkpoint), model, generator)
+        adapters = {"taste": Adapter(Path(checkpoint))}
+        add_language_model(bundle, model, Written(packed=PACKED, end_of_title="</title>"), catalog.titles, adapters)
         graph, weights = plain_graph(model, "lm.weights", PACKED, "tokens.safetensors", rows_at(bundle.files["tokens.safetensors"]))
     assert weights == bundle.files["lm.weights"]
     bundle.graph("plain", graph, ["lm.weights", "tokens"])
     lm = bundle.manifest["language_models"]["lm"]
-    plain = {key: value for key, value in lm.items() if key not in ("head", "packed")}
+    plain = {key: value for key, value in lm.items() if key not in ("head", "packed", "adapters")}
     bundle.language_model("plain", **plain | {"graph": "plain"})
     recipe = {"steps": [{"retrieve": "popularity", "count": len(catalog)}], "cold": "popularity"}
     bundle.finish(seen="exclude", recipe=recipe, provenance=about.provenance)
@@ -79,6 +83,18 @@ def write_checkpoint(folder: Path, config: dict, generator: np.random.Generator)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text(trained_tokenizer())
     save_file(untrained_weights(Checkpoint(folder), generator), folder / "model.safetensors")
+
+
+def write_adapter(folder: Path, checkpoint: Checkpoint, generator: np.random.Generator) -> None:
+    """An untrained adapter in the form of PEFT, of some of the matrices, to which it adds about half their size."""
+    tensors = {}
+    for projection in ("self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.down_proj"):
+        out, width = checkpoint.shape.of(projection)
+        for one, shape, deviation in (("A", (RANK, width), 1 / width**0.5), ("B", (out, RANK), 1 / RANK**0.5)):
+            name = f"base_model.model.model.layers.1.{projection}.lora_{one}.weight"
+            tensors[name] = generator.normal(0, deviation, shape).astype(np.float32)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": RANK, "lora_alpha": RANK}))
 
 
 def untrained_weights(checkpoint: Checkpoint, generator: np.random.Generator) -> dict[str, np.ndarray]:
