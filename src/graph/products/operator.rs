@@ -15,7 +15,7 @@ use super::{NAME, OURS, shape_of};
 const PIECES: usize = 32;
 
 /// Weights of so many bytes are one piece of work: less is not worth waking another thread.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = 128 << 10;
 
 /// Multiplications of numbers that are one piece of work, where there are many rows.
 const PIECE_PRODUCTS: usize = 4 << 20;
