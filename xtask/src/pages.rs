@@ -18,6 +18,8 @@ struct Page<'a> {
     bench: &'a str,
     arguments: &'a [String],
     before: &'a str,
+    /// What else it was measured with.
+    with: &'a [(&'a str, String)],
     /// Which of the benchmark's lines belong there.
     takes: fn(&str) -> bool,
     after: &'a str,
@@ -41,13 +43,14 @@ impl Page<'_> {
             return Err(Error::new("the benchmark failed"));
         }
         let mut page = self.before.to_owned();
-        for (name, value) in [
+        let about = [
             ("machine", about::machine()),
             ("system", about::said("uname", &["-sr"])),
             ("oneiro", about::commit(workspace)),
             ("Rust", about::said("rustc", &["--version"])),
             ("date", about::said("date", &["-u", "+%F"])),
-        ] {
+        ];
+        for (name, value) in about.iter().chain(self.with) {
             page += &format!("- {name}: {value}\n");
         }
         page += "\n";
