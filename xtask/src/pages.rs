@@ -1,5 +1,6 @@
 //! Benchmarks as pages: what one prints, with what it was measured on.
 
+mod llm;
 mod oracle;
 mod scan;
 
@@ -10,6 +11,7 @@ use crate::error::{Error, Result, While};
 use crate::process;
 use crate::workspace::Workspace;
 
+pub use llm::run as llm;
 pub use oracle::run as oracle;
 pub use scan::run as scan;
 
