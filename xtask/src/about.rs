@@ -33,3 +33,13 @@ pub fn said(program: &str, arguments: &[&str]) -> String {
     let said = process::answer(Command::new(program).args(arguments)).unwrap_or_default();
     said.lines().next().unwrap_or("unknown").to_owned()
 }
+
+/// The Python packages that a file of requirements names.
+pub fn packages(workspace: &Workspace, requirements: &str) -> String {
+    let requirements = fs::read_to_string(workspace.path(requirements)).unwrap_or_default();
+    let packages: Vec<_> = requirements
+        .lines()
+        .map(|line| line.replace("==", " "))
+        .collect();
+    packages.join(", ")
+}

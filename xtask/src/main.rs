@@ -35,6 +35,7 @@ usage: cargo xtask COMMAND
       --all                 a suite that cannot run is a failure
       --only NAME           run this suite only (may be repeated)
       --verbose             show the output of passing suites too
+  llm                       race language models against onnxruntime-genai and llama.cpp; writes docs/llm.md
   onnxruntime               bring ONNX Runtime's library into target/onnxruntime
   oracle                    compare ways to dream (`cargo bench --bench oracle`); writes docs/oracle.md
   picture                   draw docs/demo.svg from what the demo prints
@@ -68,6 +69,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode> {
     match command {
         "test" => test::run(&Workspace::find()?, &test::Options::parse(rest)?),
         "demo" => done(rest, demo::run),
+        "llm" => done(rest, pages::llm),
         "onnxruntime" => done(rest, onnxruntime::fetch),
         "oracle" => done(rest, pages::oracle),
         "picture" => done(rest, picture::run),

@@ -1,5 +1,6 @@
 //! Benchmarks as pages: what one prints, with what it was measured on.
 
+mod llm;
 mod oracle;
 mod scan;
 
@@ -10,6 +11,7 @@ use crate::error::{Error, Result, While};
 use crate::process;
 use crate::workspace::Workspace;
 
+pub use llm::run as llm;
 pub use oracle::run as oracle;
 pub use scan::run as scan;
 
@@ -18,6 +20,8 @@ struct Page<'a> {
     bench: &'a str,
     arguments: &'a [String],
     before: &'a str,
+    /// What else it was measured with.
+    with: &'a [(&'a str, String)],
     /// Which of the benchmark's lines belong there.
     takes: fn(&str) -> bool,
     after: &'a str,
@@ -41,13 +45,14 @@ impl Page<'_> {
             return Err(Error::new("the benchmark failed"));
         }
         let mut page = self.before.to_owned();
-        for (name, value) in [
+        let about = [
             ("machine", about::machine()),
             ("system", about::said("uname", &["-sr"])),
             ("oneiro", about::commit(workspace)),
             ("Rust", about::said("rustc", &["--version"])),
             ("date", about::said("date", &["-u", "+%F"])),
-        ] {
+        ];
+        for (name, value) in about.iter().chain(self.with) {
             page += &format!("- {name}: {value}\n");
         }
         page += "\n";

@@ -1,4 +1,4 @@
-//! Python environments, of the models package and of the race: outside the checkout, because they are large, and shared
+//! Python environments, of the models package and of the races: outside the checkout, because they are large, and shared
 //! by checkouts with the same lock file.
 
 use std::env;
@@ -64,6 +64,11 @@ impl PythonEnv {
 
     /// Makes the environment, or finishes one that was left half made.
     pub fn install(&self) -> Result<()> {
+        self.install_with(&[])
+    }
+
+    /// The same; these variables are for what has to be compiled.
+    pub fn install_with(&self, variables: &[(&str, &str)]) -> Result<()> {
         let beside = self.folder.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(beside).while_doing(|| format!("make {}", beside.display()))?;
         let _lock = lock::hold(&self.folder.with_extension("lock"))?;
@@ -85,7 +90,7 @@ impl PythonEnv {
             process::run(python.command().args(["-m", "venv"]).arg(&self.folder))?;
         }
         let mut pip = std::process::Command::new(self.python());
-        pip.args([
+        pip.envs(variables.iter().copied()).args([
             "-m",
             "pip",
             "install",

@@ -32,6 +32,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         bench: "oracle",
         arguments: &["--python".into(), python.python().display().to_string()],
         before: BEFORE,
+        with: &[],
         takes: |_| true,
         after: "",
     };

@@ -34,6 +34,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         bench: "scan",
         arguments: &[],
         before: BEFORE,
+        with: &[],
         takes: |line| line.starts_with('|'),
         after: AFTER,
     };

@@ -140,7 +140,10 @@ impl Figures {
             ("oneiro", about::commit(workspace)),
             ("Rust", about::said("rustc", &["--version"])),
             ("C", about::said("cc", &["--version"])),
-            ("packages", packages(workspace)),
+            (
+                "packages",
+                about::packages(workspace, "benches/race/requirements.in"),
+            ),
         ];
         for (name, value) in about {
             self.about.insert(name.into(), value.into());
@@ -290,17 +293,6 @@ impl std::fmt::Display for Bound {
 
 fn path(workspace: &Workspace) -> PathBuf {
     workspace.path("target/race/figures.json")
-}
-
-/// The Python packages of the race, as its requirements name them.
-fn packages(workspace: &Workspace) -> String {
-    let requirements =
-        fs::read_to_string(workspace.path("benches/race/requirements.in")).unwrap_or_default();
-    requirements
-        .lines()
-        .map(|line| line.replace("==", " "))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 #[cfg(test)]

@@ -12,6 +12,10 @@ pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
         report.skip("race", "Linux: the race is run there only");
         return Ok(());
     }
+    let mut language_models = workspace.cargo();
+    language_models.args(["test", "--package", "oneiro", "--bench", "llm"]);
+    language_models.args(["--", "--quick"]);
+    report.check("a quick race of language models", &mut language_models)?;
     if tools::find("gcc", "cc").is_none() {
         report.skip("race", tools::packages("gcc"));
         return Ok(());
