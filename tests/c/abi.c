@@ -30,6 +30,7 @@ HOLDS(log_levels, ONEIRO_LOG_OFF == 0 && ONEIRO_LOG_ERROR == 1 && ONEIRO_LOG_WAR
 HOLDS(providers, ONEIRO_PROVIDER_CPU == 0);
 HOLDS(prepack, ONEIRO_PREPACK_BUNDLE == 0 && ONEIRO_PREPACK_AUTO == 1 && ONEIRO_PREPACK_ON == 2 &&
                    ONEIRO_PREPACK_OFF == 3);
+HOLDS(kernels, ONEIRO_KERNELS_OWN == 0 && ONEIRO_KERNELS_RUNTIME == 1);
 HOLDS(attributes, ONEIRO_ATTRIBUTE_TAGS == 1 && ONEIRO_ATTRIBUTE_INTEGER == 2);
 HOLDS(conditions, ONEIRO_WITH_ANY_TAG == 1 && ONEIRO_WITHOUT_TAGS == 2 && ONEIRO_BETWEEN == 3);
 HOLDS(seen, ONEIRO_SEEN_BUNDLE == 0 && ONEIRO_SEEN_EXCLUDE == 1 && ONEIRO_SEEN_ALLOW == 2);
@@ -143,8 +144,8 @@ int main(void) {
   oneiro_graph_options graph;
   oneiro_graph_options_init(&graph, sizeof graph);
   CHECK(graph.size == sizeof graph && graph.name == NULL && graph.threads == 1 && graph.spinning == 0);
-  CHECK(graph.provider == ONEIRO_PROVIDER_CPU && graph.prepack == ONEIRO_PREPACK_BUNDLE && graph.reserved == 0);
-  CHECK(graph.replicas == 1);
+  CHECK(graph.provider == ONEIRO_PROVIDER_CPU && graph.prepack == ONEIRO_PREPACK_BUNDLE);
+  CHECK(graph.kernels == ONEIRO_KERNELS_OWN && graph.replicas == 1);
 
   oneiro_condition condition;
   oneiro_condition_init(&condition, sizeof condition);
