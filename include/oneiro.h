@@ -47,7 +47,8 @@
  *   returns 0 or NULL). Any fallible function may also fail with ONEIRO_OUT_OF_MEMORY and ONEIRO_INTERNAL.
  *
  * Text
- *   UTF-8 everywhere, paths too. In: NUL-terminated, checked. Out: NUL-terminated, valid.
+ *   UTF-8 everywhere, paths too. In: NUL-terminated, checked. Out: NUL-terminated, valid. A text that is being written
+ *   comes in pieces: pointer and length, whole characters only.
  *
  * Structs
  *   Structs that begin with their size may grow at their end. Fill them with their _init function, which takes the
@@ -59,16 +60,22 @@
  *   | object                           | share between threads                       | free                         |
  *   |----------------------------------|---------------------------------------------|------------------------------|
  *   | engine, bundle                   | yes; runs of one network take turns, or as  | when no call is running on   |
- *   |                                  |                                             | it; live recommenders keep   |
- *   |                                  |                                             | what they need               |
- *   | recommender, parts               | no; may move between threads                | when no call is running on it|
- *   | ranking, history, text, texts,   | yes                                         | once, any thread             |
- *   | items, point, memory, error      |                                             |                              |
+ *   |                                  |                                             | it; live recommenders and    |
+ *   |                                  |                                             | models keep what they need   |
+ *   | recommender, language model,     | no; may move between threads                | when no call is running on it|
+ *   | prompt, parts                    |                                             |                              |
+ *   | ranking, history, generated,     | yes                                         | once, any thread             |
+ *   | text, texts, items, tokens,      |                                             |                              |
+ *   | point, memory, error             |                                             |                              |
  *   | cancel                           | yes, every function                         | any time, by each owner      |
  *   | options, filter and such structs | the caller's memory                         | by the caller                |
  *
  *   Calls block. Callbacks run on the calling thread and never after the function returns; they must not unwind,
- *   longjmp, or use the same recommender. Only the log callback may come from any thread.
+ *   longjmp, or use the same recommender or language model. Only the log callback may come from any thread.
+ *
+ * Builds
+ *   A library that was built without language models (the feature `llm`, on by default) has every function of this header
+ *   too, makes prompts, and answers oneiro_language_model_new with ONEIRO_UNSUPPORTED.
  *
  * Versions
  *   Functions, codes and fields may be added: that raises ONEIRO_ABI_MINOR. Anything else raises ONEIRO_ABI_MAJOR.
@@ -325,6 +332,9 @@ typedef struct oneiro_text oneiro_text;
 /** A list of strings. Yours; free with oneiro_texts_free. */
 typedef struct oneiro_texts oneiro_texts;
 
+/** A list of tokens. Yours; free with oneiro_tokens_free. */
+typedef struct oneiro_tokens oneiro_tokens;
+
 /**
  * The string, UTF-8 and NUL-terminated; NULL for NULL.
  *
@@ -371,6 +381,24 @@ ONEIRO_API const uint32_t *oneiro_items_values(const oneiro_items *items);
 
 /** Frees a list of items. NULL is nothing. */
 ONEIRO_API void oneiro_items_free(oneiro_items *items);
+
+/**
+ * How many tokens there are; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_tokens_len(const oneiro_tokens *tokens);
+
+/**
+ * The tokens, oneiro_tokens_len of them; NULL if there are none.
+ *
+ * Returns: borrowed until `tokens` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const uint32_t *oneiro_tokens_values(const oneiro_tokens *tokens);
+
+/** Frees a list of tokens. NULL is nothing. */
+ONEIRO_API void oneiro_tokens_free(oneiro_tokens *tokens);
 
 /**
  * How many numbers it has; 0 for NULL.
@@ -654,8 +682,8 @@ oneiro_status oneiro_engine_open_bundle(const oneiro_bundle *bundle,
                                         oneiro_error **error);
 
 /**
- * Frees an engine. Recommenders made from it live on. Not while a call that was given this engine is running.
- * NULL is nothing.
+ * Frees an engine. Recommenders and language models made from it live on. Not while a call that was given this engine is
+ * running. NULL is nothing.
  */
 ONEIRO_API
 void oneiro_engine_free(oneiro_engine *engine);
@@ -1708,6 +1736,359 @@ oneiro_status oneiro_recommender_similar_to(const oneiro_recommender *recommende
                                             const oneiro_call_options *options,
                                             oneiro_ranking **out,
                                             oneiro_error **error);
+
+/* ---- Prompt: what a language model is to continue ---------------------------------------------- */
+
+/**
+ * What a language model reads: texts, titles, tokens and rows, in the order they are added. Of no model by itself: what
+ * does not fit a model is that model's error. The model's begin token, if it has one, is put in front by itself. Yours;
+ * free with oneiro_prompt_free.
+ */
+typedef struct oneiro_prompt oneiro_prompt;
+
+/**
+ * A prompt of nothing yet.
+ *
+ * out:     yours; free with oneiro_prompt_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ */
+ONEIRO_API oneiro_status oneiro_prompt_new(oneiro_prompt **out, oneiro_error **error);
+
+/**
+ * Adds a text. It is encoded by itself, and nothing in it is taken for a special token: those are added as tokens.
+ *
+ * text:    borrowed for the call.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this prompt.
+ */
+ONEIRO_API
+oneiro_status oneiro_prompt_add_text(oneiro_prompt *prompt,
+                                     const char *text,
+                                     oneiro_error **error);
+
+/**
+ * Adds a title: as oneiro_prompt_add_text, but that line breaks in it become spaces.
+ *
+ * title:   borrowed for the call.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this prompt.
+ */
+ONEIRO_API
+oneiro_status oneiro_prompt_add_title(oneiro_prompt *prompt,
+                                      const char *title,
+                                      oneiro_error **error);
+
+/**
+ * Adds a token, by its number in the model's tokenizer.
+ *
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this prompt.
+ */
+ONEIRO_API
+oneiro_status oneiro_prompt_add_token(oneiro_prompt *prompt,
+                                      uint32_t token,
+                                      oneiro_error **error);
+
+/**
+ * Adds a row in the place of a token's, such as an item's, projected to the width of the model.
+ *
+ * row:     borrowed for the call; `width` numbers, which are copied.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this prompt.
+ */
+ONEIRO_API
+oneiro_status oneiro_prompt_add_row(oneiro_prompt *prompt,
+                                    const float *row,
+                                    size_t width,
+                                    oneiro_error **error);
+
+/**
+ * Says that what a prompt has so far is the same for all users, such as the beginning of a template: it is read once for an
+ * engine, and kept for whoever comes next.
+ *
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this prompt.
+ */
+ONEIRO_API
+oneiro_status oneiro_prompt_share(oneiro_prompt *prompt,
+                                  oneiro_error **error);
+
+/**
+ * Takes everything out of a prompt.
+ *
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this prompt.
+ */
+ONEIRO_API oneiro_status oneiro_prompt_clear(oneiro_prompt *prompt, oneiro_error **error);
+
+/** Frees a prompt. NULL is nothing. */
+ONEIRO_API void oneiro_prompt_free(oneiro_prompt *prompt);
+
+/* ---- Language model: what it has read, and which titles are likely next ------------------------ */
+
+/** A token's probability is that among all of the vocabulary. */
+#define ONEIRO_AMONG_VOCABULARY 0
+
+/**
+ * A token's probability is that among the tokens that go on with any of the titles. Quicker, and another order: a title
+ * loses nothing for what could have been written instead.
+ */
+#define ONEIRO_AMONG_TITLES 1
+
+/**
+ * A language model of a bundle, with what it has read: it reads only what a prompt does not have in common with the one
+ * before. One thread at a time. Yours; free with oneiro_language_model_free.
+ */
+typedef struct oneiro_language_model oneiro_language_model;
+
+/**
+ * How titles are judged. Fill it with oneiro_score_options_init first. Yours; borrowed for the call, with all that it
+ * points to.
+ */
+typedef struct oneiro_score_options {
+  /** sizeof(oneiro_score_options). */
+  size_t size;
+  /** Stops the call when requested; NULL, which nobody requests, by default. */
+  const oneiro_cancel *cancel;
+  /**
+   * How long the call may take, in milliseconds from its start; ONEIRO_NO_VALUE, for ever, by default. When it strikes,
+   * the call fails with ONEIRO_DEADLINE_EXCEEDED.
+   */
+  int64_t deadline_ms;
+  /** ONEIRO_AMONG_…: what the probability of a token is one of; the vocabulary by default. */
+  int32_t among;
+  /** Must be 0; for a field to come. */
+  int32_t reserved;
+} oneiro_score_options;
+
+/**
+ * A language model that has read nothing yet. Any number of them share one network.
+ *
+ * engine:  borrowed for the call; the model keeps what it needs.
+ * name:    borrowed for the call; the language model's name in the manifest; NULL for the first.
+ * out:     yours; free with oneiro_language_model_free.
+ * Errors:  ONEIRO_UNSUPPORTED (no such language model, or a library that was built without them), ONEIRO_INVALID_ARGUMENT.
+ * Threads: any number at once on one engine.
+ */
+ONEIRO_API
+oneiro_status oneiro_language_model_new(const oneiro_engine *engine,
+                                        const char *name,
+                                        oneiro_language_model **out,
+                                        oneiro_error **error);
+
+/**
+ * The language model's name in the manifest.
+ *
+ * out:     yours; free with oneiro_text_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this model, or beside others that do not change it.
+ */
+ONEIRO_API
+oneiro_status oneiro_language_model_name(const oneiro_language_model *model,
+                                         oneiro_text **out,
+                                         oneiro_error **error);
+
+/**
+ * How many rows, of tokens or others, a prompt and what follows it may have; 0 for NULL.
+ *
+ * Threads: alone on this model, or beside others that do not change it.
+ */
+ONEIRO_API size_t oneiro_language_model_context(const oneiro_language_model *model);
+
+/**
+ * The tokens of a text by itself: without a begin token, without a space in front, and nothing in it is taken for a
+ * special token.
+ *
+ * text:    borrowed for the call.
+ * out:     yours; free with oneiro_tokens_free.
+ * Errors:  ONEIRO_INVALID_ARGUMENT (also a text of more than a mebibyte).
+ * Threads: alone on this model, or beside others that do not change it.
+ */
+ONEIRO_API
+oneiro_status oneiro_language_model_encode(const oneiro_language_model *model,
+                                           const char *text,
+                                           oneiro_tokens **out,
+                                           oneiro_error **error);
+
+/** Fills `options` with defaults; `size` is sizeof(oneiro_score_options). NULL is nothing. */
+ONEIRO_API void oneiro_score_options_init(oneiro_score_options *options, size_t size);
+
+/**
+ * How likely each title is as the continuation of a prompt: the sum of the log-probabilities of its tokens, each among
+ * what the options say, and of the model's end-of-title token, if it has one. Higher is likelier; lengths are not made up for.
+ * Line breaks in titles are spaces; equal titles have equal scores. What titles begin with in common is read once.
+ *
+ * prompt:  borrowed for the call.
+ * titles:  borrowed for the call; `count` strings.
+ * options: borrowed for the call; NULL for defaults.
+ * out:     yours; written on success: `count` scores.
+ * Errors:  ONEIRO_TOO_LONG before any work if the prompt and the longest title do not fit; ONEIRO_INVALID_ARGUMENT (an empty
+ *          prompt for a model without a begin token, a token that the model does not have, a row of another width or with a
+ *          number that is not finite, a title without tokens), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED,
+ *          ONEIRO_BAD_BUNDLE (logits that are no finite numbers), ONEIRO_RUNTIME.
+ * Threads: alone on this model.
+ */
+ONEIRO_API
+oneiro_status oneiro_language_model_score(oneiro_language_model *model,
+                                          const oneiro_prompt *prompt,
+                                          const char *const *titles,
+                                          size_t count,
+                                          const oneiro_score_options *options,
+                                          float *out,
+                                          oneiro_error **error);
+
+/**
+ * Reads and writes with an adapter of the bundle from now on, or without one again. If that is a change, what the model has
+ * read is forgotten.
+ *
+ * adapter: borrowed for the call; its name in the manifest; NULL for none.
+ * Errors:  ONEIRO_UNSUPPORTED (no such adapter), ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this model.
+ */
+ONEIRO_API
+oneiro_status oneiro_language_model_adapt(oneiro_language_model *model,
+                                          const char *adapter,
+                                          oneiro_error **error);
+
+/**
+ * What the keys and values of what the model has read take, in bytes: private memory, kept until
+ * oneiro_language_model_forget; 0 for NULL.
+ *
+ * Threads: alone on this model, or beside others that do not change it.
+ */
+ONEIRO_API size_t oneiro_language_model_cached_bytes(const oneiro_language_model *model);
+
+/**
+ * Forgets what the model has read, and gives its memory back.
+ *
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this model.
+ */
+ONEIRO_API
+oneiro_status oneiro_language_model_forget(oneiro_language_model *model,
+                                           oneiro_error **error);
+
+/** Frees a language model. NULL is nothing. */
+ONEIRO_API void oneiro_language_model_free(oneiro_language_model *model);
+
+/* ---- Generate: a text as it is written --------------------------------------------------------- */
+
+/** One of the model's own stop tokens ended the text. */
+#define ONEIRO_ENDED_TOKEN 1
+
+/** One of the call's stop texts ended it. */
+#define ONEIRO_ENDED_TEXT 2
+
+/** The text has as many tokens as the call asked for. */
+#define ONEIRO_ENDED_COUNT 3
+
+/** The model's context is full. */
+#define ONEIRO_ENDED_CONTEXT 4
+
+/** The call's deadline struck. */
+#define ONEIRO_ENDED_DEADLINE 5
+
+/** What a language model has written. Yours; free with oneiro_generated_free. */
+typedef struct oneiro_generated oneiro_generated;
+
+/**
+ * How a language model writes. Fill it with oneiro_generate_options_init first. Yours; borrowed for the call, with all that
+ * it points to.
+ */
+typedef struct oneiro_generate_options {
+  /** sizeof(oneiro_generate_options). */
+  size_t size;
+  /** Stops the call when requested; NULL, which nobody requests, by default. */
+  const oneiro_cancel *cancel;
+  /** Texts that end what is written and are not part of it: `stop_count` strings. */
+  const char *const *stop;
+  /** How many stop texts there are; 0 by default. */
+  size_t stop_count;
+  /** How many tokens at most; 256 by default, at least 1. */
+  size_t tokens;
+  /** Draws only among so many of the likeliest tokens; 0, for all of them, by default. */
+  size_t top_k;
+  /**
+   * How long the call may take, in milliseconds from its start; ONEIRO_NO_VALUE, for ever, by default. If there are
+   * tokens when it strikes, they are the answer; otherwise the call fails with ONEIRO_DEADLINE_EXCEEDED.
+   */
+  int64_t deadline_ms;
+  /** What is drawn is made from it; 0 by default. The same seed draws the same of the same logits. */
+  uint64_t seed;
+  /**
+   * What logits are divided by before a token is drawn: the lower, the likelier the likely ones. 0, the default, always
+   * takes the likeliest token; of equal ones, the lower.
+   */
+  float temperature;
+  /** Draws only among the fewest likeliest tokens whose chances add up to so much: above 0, up to 1, the default. */
+  float top_p;
+} oneiro_generate_options;
+
+/**
+ * Takes a piece of a text as it is written: `length` bytes of UTF-8, whole characters only, at least one, NOT
+ * NUL-terminated; borrowed for the call. 0 to go on; anything else stops the call, which then returns ONEIRO_CANCELLED.
+ * Must not unwind, longjmp or use the same language model.
+ */
+typedef int32_t (*oneiro_piece_fn)(void *user_data, const char *piece, size_t length);
+
+/** Fills `options` with defaults; `size` is sizeof(oneiro_generate_options). NULL is nothing. */
+ONEIRO_API void oneiro_generate_options_init(oneiro_generate_options *options, size_t size);
+
+/**
+ * Continues a prompt.
+ *
+ * prompt:  borrowed for the call.
+ * options: borrowed for the call; NULL for defaults.
+ * on_text, user_data: borrowed for the call, on this thread; given the text piece by piece; NULL for none.
+ * out:     yours; free with oneiro_generated_free. NULL if the pieces are enough.
+ * Errors:  as oneiro_language_model_score; ONEIRO_TOO_LONG if the prompt does not fit, ONEIRO_INVALID_ARGUMENT also for a
+ *          number of the options out of range and for an empty stop text, ONEIRO_CANCELLED also by the callback,
+ *          ONEIRO_DEADLINE_EXCEEDED only before the first token.
+ * Threads: alone on this model.
+ */
+ONEIRO_API
+oneiro_status oneiro_language_model_generate(oneiro_language_model *model,
+                                             const oneiro_prompt *prompt,
+                                             const oneiro_generate_options *options,
+                                             oneiro_piece_fn on_text,
+                                             void *user_data,
+                                             oneiro_generated **out,
+                                             oneiro_error **error);
+
+/**
+ * The text, all pieces one after the other, UTF-8 and NUL-terminated; a NUL that the model wrote is U+2400 here. NULL for
+ * NULL.
+ *
+ * Returns: borrowed until `generated` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API
+const char *oneiro_generated_utf8(const oneiro_generated *generated);
+
+/**
+ * How many tokens were written, without one that ended the text; 0 for NULL.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API size_t oneiro_generated_len(const oneiro_generated *generated);
+
+/**
+ * The tokens, oneiro_generated_len of them; NULL if there are none.
+ *
+ * Returns: borrowed until `generated` is freed.
+ * Threads: any number at once.
+ */
+ONEIRO_API const uint32_t *oneiro_generated_tokens(const oneiro_generated *generated);
+
+/**
+ * Why the text ended, ONEIRO_ENDED_…; 0 for NULL. Versions to come may add reasons.
+ *
+ * Threads: any number at once.
+ */
+ONEIRO_API int32_t oneiro_generated_ended(const oneiro_generated *generated);
+
+/** Frees what was written. NULL is nothing. */
+ONEIRO_API void oneiro_generated_free(oneiro_generated *generated);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -18,7 +18,7 @@ const HEADER: &str = "include/oneiro.h";
 const CODE: &str = "src/capi";
 
 /// One file of the code each, in the order of the header: a type comes before what uses it.
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 20] = [
     "error",
     "runtime",
     "log",
@@ -36,6 +36,9 @@ const SECTIONS: [&str; 17] = [
     "retrieve",
     "judge",
     "oracle",
+    "prompt",
+    "language_model",
+    "generate",
 ];
 const EPILOGUE: &str =
     "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n\n#endif /* ONEIRO_H */\n";

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use oneiro::{
-    Bundle, Cancel, Engine, EngineOptions, GenerateOptions, LanguageModel, Prompt, runtime,
+    Bundle, Cancel, Engine, EngineOptions, GenerateOptions, LanguageModel, Prompt, ScoreOptions,
+    runtime,
 };
 
 use super::{Result, TITLES};
@@ -137,7 +138,7 @@ impl Ours {
     fn score(&mut self, prompt: &Prompt, set: usize) -> Result<Vec<f32>> {
         let sets = self.titles.len() / TITLES;
         let titles = &self.titles[set % sets * TITLES..][..TITLES];
-        Ok(self.model.score(prompt, titles, &Cancel::new())?)
+        Ok(self.model.score(prompt, titles, &ScoreOptions::default())?)
     }
 }
 

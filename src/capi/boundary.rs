@@ -48,16 +48,26 @@ pub(super) unsafe fn on<H: Handle>(
     body: impl FnOnce(&H::Inner) -> Result<()>,
 ) -> oneiro_status {
     // SAFETY: the caller's promise.
-    let handle = unsafe { handle.as_ref() };
-    let body = || {
-        let guarded = handle.ok_or_else(H::null)?.guarded();
-        let guard = guarded.enter()?;
-        let outcome = body(&guarded.value);
-        guard.leave();
-        outcome
-    };
+    let body = || unsafe { with(handle, body) };
     // SAFETY: the caller's promise.
     unsafe { boundary(out_error, body) }
+}
+
+/// Inside of a body: gives another one what a handle holds.
+///
+/// # Safety
+/// `handle` is null or valid, and no call that changes it is running.
+pub(super) unsafe fn with<H: Handle, T>(
+    handle: *const H,
+    body: impl FnOnce(&H::Inner) -> Result<T>,
+) -> Result<T> {
+    // SAFETY: the caller's promise.
+    let handle = unsafe { handle.as_ref() };
+    let guarded = handle.ok_or_else(H::null)?.guarded();
+    let guard = guarded.enter()?;
+    let outcome = body(&guarded.value);
+    guard.leave();
+    outcome
 }
 
 /// Runs the body of a fallible function that changes what a handle holds.

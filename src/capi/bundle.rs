@@ -3,13 +3,12 @@
 use std::ffi::{c_char, c_void};
 
 use super::boundary::{Guarded, boundary, free, hand_out, handle, on};
-use super::cancel::{oneiro_cancel, request_of};
+use super::cancel::{oneiro_cancel, request_of, stoppable};
 use super::checks::{Out, c_string, text};
 use super::error::{oneiro_error, oneiro_status};
 use super::parts::oneiro_parts;
 use super::text::oneiro_text;
 use crate::bundle::{Bundle, Parts};
-use crate::cancel::Cancel;
 
 /// A catalog and its networks, mapped and checked, not yet running. Yours; free with oneiro_bundle_free.
 pub struct oneiro_bundle(Guarded<Bundle>);
@@ -80,26 +79,18 @@ pub unsafe extern "C" fn oneiro_bundle_verify(
 ) -> oneiro_status {
     let body = |bundle: &Bundle| {
         // SAFETY: the header's promise.
-        let asked = unsafe { request_of(cancel) };
-        asked.check()?;
-        // The callback's wish to stop ends this call only, not the others that the host's object may stop.
-        let own = Cancel::new();
-        let tell = |done: u64, total: u64| {
-            if let Some(progress) = progress {
-                // SAFETY: the header's promise.
-                let answer = unsafe { progress(user_data, done, total) };
-                if answer != 0 {
-                    own.request();
+        stoppable(&unsafe { request_of(cancel) }, |own| {
+            let mut tell = |done: u64, total: u64| {
+                if let Some(progress) = progress {
+                    // SAFETY: the header's promise.
+                    let answer = unsafe { progress(user_data, done, total) };
+                    if answer != 0 {
+                        own.request();
+                    }
                 }
-            }
-        };
-        let relay = own.clone();
-        let outcome = asked.during(
-            move || relay.request(),
-            || bundle.verify(&own, &mut { tell }),
-        );
-        // The last block may have been done when the callback wished to stop.
-        outcome.and_then(|()| own.check())
+            };
+            bundle.verify(own, &mut tell)
+        })
     };
     // SAFETY: the header's promise.
     unsafe { on(bundle, error, body) }

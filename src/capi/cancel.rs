@@ -6,6 +6,7 @@ use super::boundary::{boundary, contain};
 use super::checks::Out;
 use super::error::{oneiro_error, oneiro_status};
 use crate::cancel::Cancel;
+use crate::error::Result;
 
 /// A request to stop, for any number of calls. Reference-counted; every function takes it from any thread, before,
 /// during and after the call that it stops. A request is not taken back: make a new object for the next call.
@@ -81,4 +82,16 @@ pub unsafe extern "C" fn oneiro_cancel_free(cancel: *mut oneiro_cancel) {
 pub(super) unsafe fn request_of(cancel: *const oneiro_cancel) -> Cancel {
     // SAFETY: the caller's promise. A clone shares the request and outlives the object.
     unsafe { cancel.as_ref() }.map_or_else(Cancel::new, |cancel| cancel.0.clone())
+}
+
+/// Runs a call that may be stopped by the host's object and by the host's callback: `body` is given a request of its own,
+/// which follows the first and which it makes itself when the callback wishes to stop. So that wish ends this call only,
+/// not the others that the host's object may stop.
+pub(super) fn stoppable<T>(asked: &Cancel, body: impl FnOnce(&Cancel) -> Result<T>) -> Result<T> {
+    asked.check()?;
+    let own = Cancel::new();
+    let relay = own.clone();
+    let outcome = asked.during(move || relay.request(), || body(&own));
+    // All may have been done when the callback wished to stop.
+    outcome.and_then(|value| own.check().map(|()| value))
 }

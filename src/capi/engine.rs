@@ -262,8 +262,8 @@ fn open(bundle: Bundle, options: &EngineOptions) -> Result<*mut oneiro_engine> {
     Ok(hand_out(engine))
 }
 
-/// Frees an engine. Recommenders made from it live on. Not while a call that was given this engine is running.
-/// NULL is nothing.
+/// Frees an engine. Recommenders and language models made from it live on. Not while a call that was given this engine is
+/// running. NULL is nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_engine_free(engine: *mut oneiro_engine) {
     // SAFETY: the header's promise.

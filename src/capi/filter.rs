@@ -309,7 +309,7 @@ pub(super) unsafe fn candidate_scores_of<'a>(
     unsafe { array(scores, count, "candidate_scores") }.map(Some)
 }
 
-fn deadline_of(ms: i64) -> Result<Option<Duration>> {
+pub(super) fn deadline_of(ms: i64) -> Result<Option<Duration>> {
     if ms == ONEIRO_NO_VALUE {
         return Ok(None);
     }

@@ -2,6 +2,8 @@
 //!
 //! `tests/header.rs` makes the header from these files; their documentation is written for C programmers. What stands
 //! between C and Rust (panics, NULL, UTF-8, structs that grow) is in `boundary`, `checks` and `growing`.
+//!
+//! The header is one, whatever the features: `without_llm` stands for what a library without language models lacks.
 
 #![allow(
     non_camel_case_types,
@@ -15,6 +17,8 @@
 mod boundary;
 mod checks;
 mod growing;
+#[cfg(not(feature = "llm"))]
+mod without_llm;
 
 pub mod arrangement;
 pub mod bundle;
@@ -23,11 +27,14 @@ pub mod catalog;
 pub mod engine;
 pub mod error;
 pub mod filter;
+pub mod generate;
 pub mod judge;
+pub mod language_model;
 pub mod log;
 pub mod opinions;
 pub mod oracle;
 pub mod parts;
+pub mod prompt;
 pub mod ranking;
 pub mod recommender;
 pub mod retrieve;

@@ -47,7 +47,8 @@
  *   returns 0 or NULL). Any fallible function may also fail with ONEIRO_OUT_OF_MEMORY and ONEIRO_INTERNAL.
  *
  * Text
- *   UTF-8 everywhere, paths too. In: NUL-terminated, checked. Out: NUL-terminated, valid.
+ *   UTF-8 everywhere, paths too. In: NUL-terminated, checked. Out: NUL-terminated, valid. A text that is being written
+ *   comes in pieces: pointer and length, whole characters only.
  *
  * Structs
  *   Structs that begin with their size may grow at their end. Fill them with their _init function, which takes the
@@ -59,16 +60,22 @@
  *   | object                           | share between threads                       | free                         |
  *   |----------------------------------|---------------------------------------------|------------------------------|
  *   | engine, bundle                   | yes; runs of one network take turns, or as  | when no call is running on   |
- *   |                                  |                                             | it; live recommenders keep   |
- *   |                                  |                                             | what they need               |
- *   | recommender, parts               | no; may move between threads                | when no call is running on it|
- *   | ranking, history, text, texts,   | yes                                         | once, any thread             |
- *   | items, point, memory, error      |                                             |                              |
+ *   |                                  |                                             | it; live recommenders and    |
+ *   |                                  |                                             | models keep what they need   |
+ *   | recommender, language model,     | no; may move between threads                | when no call is running on it|
+ *   | prompt, parts                    |                                             |                              |
+ *   | ranking, history, generated,     | yes                                         | once, any thread             |
+ *   | text, texts, items, tokens,      |                                             |                              |
+ *   | point, memory, error             |                                             |                              |
  *   | cancel                           | yes, every function                         | any time, by each owner      |
  *   | options, filter and such structs | the caller's memory                         | by the caller                |
  *
  *   Calls block. Callbacks run on the calling thread and never after the function returns; they must not unwind,
- *   longjmp, or use the same recommender. Only the log callback may come from any thread.
+ *   longjmp, or use the same recommender or language model. Only the log callback may come from any thread.
+ *
+ * Builds
+ *   A library that was built without language models (the feature `llm`, on by default) has every function of this header
+ *   too, makes prompts, and answers oneiro_language_model_new with ONEIRO_UNSUPPORTED.
  *
  * Versions
  *   Functions, codes and fields may be added: that raises ONEIRO_ABI_MINOR. Anything else raises ONEIRO_ABI_MAJOR.

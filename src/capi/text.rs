@@ -98,6 +98,36 @@ pub unsafe extern "C" fn oneiro_items_free(items: *mut oneiro_items) {
     unsafe { free(items) }
 }
 
+/// A list of tokens. Yours; free with oneiro_tokens_free.
+pub struct oneiro_tokens(Guarded<Vec<u32>>);
+handle!(oneiro_tokens holds Vec<u32> as "tokens");
+
+/// How many tokens there are; 0 for NULL.
+///
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_tokens_len(tokens: *const oneiro_tokens) -> usize {
+    // SAFETY: the header's promise.
+    unsafe { ask(tokens, 0, |tokens| Some(tokens.len())) }
+}
+
+/// The tokens, oneiro_tokens_len of them; NULL if there are none.
+///
+/// Returns: borrowed until `tokens` is freed.
+/// Threads: any number at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_tokens_values(tokens: *const oneiro_tokens) -> *const u32 {
+    // SAFETY: the header's promise.
+    unsafe { ask(tokens, null(), |tokens| start(tokens)) }
+}
+
+/// Frees a list of tokens. NULL is nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_tokens_free(tokens: *mut oneiro_tokens) {
+    // SAFETY: the header's promise.
+    unsafe { free(tokens) }
+}
+
 /// A vector that rows are scored against. Yours; free with oneiro_point_free.
 pub struct oneiro_point(Guarded<Vec<f32>>);
 handle!(oneiro_point holds Vec<f32> as "point");

@@ -30,6 +30,7 @@ HOLDS(log_levels, ONEIRO_LOG_OFF == 0 && ONEIRO_LOG_ERROR == 1 && ONEIRO_LOG_WAR
 HOLDS(providers, ONEIRO_PROVIDER_CPU == 0);
 HOLDS(prepack, ONEIRO_PREPACK_BUNDLE == 0 && ONEIRO_PREPACK_AUTO == 1 && ONEIRO_PREPACK_ON == 2 &&
                    ONEIRO_PREPACK_OFF == 3);
+HOLDS(kernels, ONEIRO_KERNELS_OWN == 0 && ONEIRO_KERNELS_RUNTIME == 1);
 HOLDS(attributes, ONEIRO_ATTRIBUTE_TAGS == 1 && ONEIRO_ATTRIBUTE_INTEGER == 2);
 HOLDS(conditions, ONEIRO_WITH_ANY_TAG == 1 && ONEIRO_WITHOUT_TAGS == 2 && ONEIRO_BETWEEN == 3);
 HOLDS(seen, ONEIRO_SEEN_BUNDLE == 0 && ONEIRO_SEEN_EXCLUDE == 1 && ONEIRO_SEEN_ALLOW == 2);
@@ -40,6 +41,8 @@ HOLDS(origins, ONEIRO_ORIGIN_POPULARITY == 1 && ONEIRO_ORIGIN_ENCODER == 2 && ON
                    ONEIRO_ORIGIN_PINNED == 4 && ONEIRO_ORIGIN_ORACLE == 5 && ONEIRO_ORIGIN_Q_NETWORK == 6);
 HOLDS(samplers, ONEIRO_SAMPLER_AUTO == 0 && ONEIRO_SAMPLER_COLLAPSED == 1 && ONEIRO_SAMPLER_CHAIN == 2 &&
                     ONEIRO_SAMPLER_GRAPH == 3 && ONEIRO_SAMPLER_MEAN == 4);
+HOLDS(ended, ONEIRO_ENDED_TOKEN == 1 && ONEIRO_ENDED_TEXT == 2 && ONEIRO_ENDED_COUNT == 3 &&
+                 ONEIRO_ENDED_CONTEXT == 4 && ONEIRO_ENDED_DEADLINE == 5);
 HOLDS(no_value, ONEIRO_NO_VALUE == INT64_MIN);
 
 ENDS_WITH(oneiro_graph_options, replicas);
@@ -50,6 +53,8 @@ ENDS_WITH(oneiro_cap, most);
 ENDS_WITH(oneiro_arrangement, dislike_weight);
 ENDS_WITH(oneiro_call_options, reserved);
 ENDS_WITH(oneiro_event, reserved);
+ENDS_WITH(oneiro_generate_options, top_p);
+ENDS_WITH(oneiro_score_options, reserved);
 
 #if SIZE_MAX == UINT64_MAX
 #define AT(type, field, offset) HOLDS(type##_##field, offsetof(type, field) == (offset))
@@ -126,6 +131,21 @@ AT(oneiro_event, kind, 8);
 AT(oneiro_event, time, 16);
 AT(oneiro_event, item, 24);
 AT(oneiro_event, reserved, 28);
+AT(oneiro_generate_options, size, 0);
+AT(oneiro_generate_options, cancel, 8);
+AT(oneiro_generate_options, stop, 16);
+AT(oneiro_generate_options, stop_count, 24);
+AT(oneiro_generate_options, tokens, 32);
+AT(oneiro_generate_options, top_k, 40);
+AT(oneiro_generate_options, deadline_ms, 48);
+AT(oneiro_generate_options, seed, 56);
+AT(oneiro_generate_options, temperature, 64);
+AT(oneiro_generate_options, top_p, 68);
+AT(oneiro_score_options, size, 0);
+AT(oneiro_score_options, cancel, 8);
+AT(oneiro_score_options, deadline_ms, 16);
+AT(oneiro_score_options, among, 24);
+AT(oneiro_score_options, reserved, 28);
 #endif
 
 int main(void) {
@@ -143,8 +163,8 @@ int main(void) {
   oneiro_graph_options graph;
   oneiro_graph_options_init(&graph, sizeof graph);
   CHECK(graph.size == sizeof graph && graph.name == NULL && graph.threads == 1 && graph.spinning == 0);
-  CHECK(graph.provider == ONEIRO_PROVIDER_CPU && graph.prepack == ONEIRO_PREPACK_BUNDLE && graph.reserved == 0);
-  CHECK(graph.replicas == 1);
+  CHECK(graph.provider == ONEIRO_PROVIDER_CPU && graph.prepack == ONEIRO_PREPACK_BUNDLE);
+  CHECK(graph.kernels == ONEIRO_KERNELS_OWN && graph.replicas == 1);
 
   oneiro_condition condition;
   oneiro_condition_init(&condition, sizeof condition);
@@ -182,5 +202,16 @@ int main(void) {
   oneiro_event_init(&event, sizeof event);
   CHECK(event.size == sizeof event && event.kind == NULL && event.time == ONEIRO_NO_VALUE);
   CHECK(event.item == 0 && event.reserved == 0);
+
+  oneiro_generate_options generate;
+  oneiro_generate_options_init(&generate, sizeof generate);
+  CHECK(generate.size == sizeof generate && generate.cancel == NULL && generate.stop == NULL);
+  CHECK(generate.stop_count == 0 && generate.tokens == 256 && generate.top_k == 0 && generate.seed == 0);
+  CHECK(generate.deadline_ms == ONEIRO_NO_VALUE && generate.temperature == 0 && generate.top_p == 1);
+
+  oneiro_score_options score;
+  oneiro_score_options_init(&score, sizeof score);
+  CHECK(score.size == sizeof score && score.cancel == NULL && score.deadline_ms == ONEIRO_NO_VALUE);
+  CHECK(score.among == ONEIRO_AMONG_VOCABULARY && score.reserved == 0);
   return 0;
 }

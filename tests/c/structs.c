@@ -23,7 +23,7 @@ static void engine_options(void) {
   ENGINE_WITH(spinning, 2);
   ENGINE_WITH(provider, 1);
   ENGINE_WITH(prepack, 4);
-  ENGINE_WITH(reserved, 1);
+  ENGINE_WITH(kernels, 2);
   ENGINE_WITH(replicas, 0);
   ENGINE_WITH(replicas, 1025);
   oneiro_engine_options_init(&options, sizeof options);

@@ -8,6 +8,9 @@ use crate::workspace::Workspace;
 /// The bundle of the example that needs an oracle and a Q-network.
 const CHAINED: &str = "models/tiny-oracle";
 
+/// The bundle of the example that needs a language model.
+const WRITTEN: &str = "models/tiny-lm";
+
 /// How many films an example recommends.
 const RECOMMENDED: usize = 10;
 
@@ -33,25 +36,34 @@ pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
         let Some(program) = installed.compile(workspace, report, &source)? else {
             continue;
         };
-        let chains = source.file_stem().is_some_and(|name| name == "chain");
-        let bundle = if chains { CHAINED } else { demo::BUNDLE };
+        let stem = source.file_stem().and_then(|name| name.to_str());
+        let bundle = match stem {
+            Some("chain") => CHAINED,
+            Some("generate") => WRITTEN,
+            _ => demo::BUNDLE,
+        };
         let finished = report.run(installed.command(workspace, &program).arg(bundle))?;
-        let scored = finished
-            .output
-            .lines()
-            .filter(|line| is_scored(line))
-            .count();
-        if finished.status.success() && scored == RECOMMENDED {
+        let fault = match bundle {
+            WRITTEN => fault_of_text(&finished.output),
+            _ => fault_of_films(&finished.output),
+        };
+        if finished.status.success() && fault.is_none() {
             report.pass();
         } else {
-            let name = shown(workspace, &source);
-            report.fail(format!(
-                "{name}: {scored} films with scores, expected {RECOMMENDED} ({})",
-                finished.status
-            ));
+            let (name, fault) = (shown(workspace, &source), fault.unwrap_or("stopped".into()));
+            report.fail(format!("{name}: {fault} ({})", finished.status));
         }
     }
     Ok(())
+}
+
+fn fault_of_text(output: &str) -> Option<String> {
+    output.trim().is_empty().then(|| "no text".into())
+}
+
+fn fault_of_films(output: &str) -> Option<String> {
+    let scored = output.lines().filter(|line| is_scored(line)).count();
+    (scored != RECOMMENDED).then(|| format!("{scored} films with scores, expected {RECOMMENDED}"))
 }
 
 /// `Title  score`

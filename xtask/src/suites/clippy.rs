@@ -3,12 +3,20 @@ use crate::process;
 use crate::report::Report;
 use crate::workspace::Workspace;
 
-/// The whole workspace, then the library with no, the default and all features.
-const CHOICES: [&[&str]; 4] = [
+/// The whole workspace, then the library with no, the default and all features, and with the C ABI alone: its header is the
+/// same without language models.
+const CHOICES: [&[&str]; 5] = [
     &["--workspace"],
     &["--package", "oneiro", "--no-default-features"],
     &["--package", "oneiro"],
     &["--package", "oneiro", "--all-features"],
+    &[
+        "--package",
+        "oneiro",
+        "--no-default-features",
+        "--features",
+        "capi",
+    ],
 ];
 
 pub fn run(workspace: &Workspace, report: &mut Report) -> Result<()> {
