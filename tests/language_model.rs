@@ -14,7 +14,7 @@ mod changed;
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oneiro::{
     Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel, Precision, Prompt,
@@ -711,17 +711,60 @@ fn a_language_model_that_does_not_fit_together_is_refused_and_says_why() {
     }
 }
 
-#[test]
-fn a_tokenizer_with_more_tokens_than_the_table_has_rows_is_refused() {
+/// A copy of the bundle with another tokenizer.
+fn with_tokenizer(edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let folder = changed::copy(BUNDLE, |_| {});
     let path = folder.path().join("tokenizer.json");
     let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    tokenizer["model"]["vocab"]["one too many"] = 388.into();
+    edit(&mut tokenizer);
     let text = tokenizer.to_string();
     changed::change(folder.path(), |manifest| {
         manifest["parts"]["tokenizer"]["bytes"] = text.len().into();
     });
     fs::write(path, text).unwrap();
+    folder
+}
+
+#[test]
+fn a_tokenizer_whose_pattern_does_not_end_fails_by_name_and_soon() {
+    let folder = with_tokenizer(|tokenizer| {
+        let pattern = json!({"Regex": r"(?:(?=a)a+)+$"});
+        tokenizer["pre_tokenizer"] =
+            json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
+    });
+    let engine = Engine::open(folder.path()).unwrap();
+    let mut model = model(&engine, "lm");
+    let bomb = format!("{}b", "a".repeat(50));
+    let fails = |error: Error| {
+        let error = error.to_string();
+        let words = "part `tokenizer`: expected a tokenizer that reads any text in time, \
+                     found pre_tokenizer: `(?:(?=a)a+)+$`: ";
+        assert!(error.starts_with(words), "{error}");
+    };
+    let start = Instant::now();
+    fails(model.encode(&bomb).unwrap_err());
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let options = GenerateOptions::default();
+    let mut nothing = |text: &str| panic!("{text}");
+    let prompt = Prompt::new().text("After ").text(&bomb);
+    fails(model.generate(&prompt, &options, &mut nothing).unwrap_err());
+    let titles = ["one", &bomb];
+    fails(
+        model
+            .score(&"After ".into(), &titles, &options.cancel)
+            .unwrap_err(),
+    );
+    assert_eq!(model.cached_bytes(), 0, "nothing was read");
+    let scores = model.score(&"After ".into(), &["one"], &options.cancel);
+    assert_eq!(scores.unwrap().len(), 1);
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_the_table_has_rows_is_refused() {
+    let folder = with_tokenizer(|tokenizer| {
+        tokenizer["model"]["vocab"]["one too many"] = 388.into();
+    });
     let error = Engine::open(folder.path()).unwrap_err().to_string();
     let expected =
         "part `tokenizer`: expected tokens below 388, as the token table has rows, found token 388";

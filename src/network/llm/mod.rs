@@ -8,6 +8,7 @@
 
 mod cache;
 mod decode;
+mod pieces;
 mod prompt;
 mod score;
 mod softmax;
