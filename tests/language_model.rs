@@ -503,6 +503,53 @@ fn a_stopped_call_leaves_everything_usable() {
 }
 
 #[test]
+fn a_graph_that_would_never_end_is_stopped_within_a_token() {
+    let folder = changed::endless_language_model();
+    let (engine, golden) = (Engine::open(folder.path()).unwrap(), Golden::read());
+    let mut model = model(&engine, "plain");
+    let case = &golden.cases[1];
+    let (short, long) = (prompt(&case.ids), prompt(&golden.cases[2].ids));
+    assert!(case.ids.len() < 16 && golden.cases[2].ids.len() > 16);
+    // What a call says that is stopped while it runs, soon after the request.
+    let stopped = |call: &mut dyn FnMut(&Cancel) -> Error| {
+        let cancel = Cancel::new();
+        let (error, requested) = thread::scope(|scope| {
+            let button = cancel.clone();
+            let stopping = scope.spawn(move || {
+                thread::sleep(Duration::from_millis(200));
+                button.request();
+                Instant::now()
+            });
+            (call(&cancel), stopping.join().unwrap())
+        });
+        assert!(matches!(error, Error::Cancelled), "{error}");
+        let took = requested.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?} after the request");
+    };
+    for _ in 0..2 {
+        stopped(&mut |cancel| model.logits(&long, cancel).unwrap_err());
+        stopped(&mut |cancel| model.score(&long, &["a"], cancel).unwrap_err());
+        // In the midst of a text, and what was written stays read.
+        stopped(&mut |cancel| {
+            let mut options = GenerateOptions::default();
+            options.cancel = cancel.clone();
+            let stopped = model.generate(&short, &options, &mut |_| {});
+            stopped.unwrap_err()
+        });
+        let mut options = GenerateOptions::default();
+        options.deadline = Some(Duration::from_millis(500));
+        let written = model.generate(&short, &options, &mut |_| {}).unwrap();
+        let count = 16 - case.ids.len() + 1;
+        assert_eq!(
+            (written.ended, &written.tokens[..]),
+            (Ended::Deadline, &case.greedy[..count])
+        );
+        let found = model.logits(&short, &Cancel::new()).unwrap();
+        assert_close(&found, case.logits.last().unwrap(), "afterwards");
+    }
+}
+
+#[test]
 fn requests_at_any_moment_end_in_an_answer_or_in_cancelled() {
     let (engine, golden) = (Engine::open(BUNDLE).unwrap(), Golden::read());
     let case = &golden.cases[4];
