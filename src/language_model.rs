@@ -73,7 +73,8 @@ impl LanguageModel {
     /// special token.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a text of more than a mebibyte.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a text of more than a mebibyte;
+    /// [`Error::Part`](crate::Error::Part) if the tokenizer cannot read it in time.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.model.encode(text)
     }

@@ -14,7 +14,7 @@ mod changed;
 
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oneiro::{
     Among, BeamOptions, Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel,
@@ -861,6 +861,53 @@ fn a_stopped_call_leaves_everything_usable() {
 }
 
 #[test]
+fn a_graph_that_would_never_end_is_stopped_within_a_token() {
+    let folder = changed::endless_language_model();
+    let (engine, golden) = (Engine::open(folder.path()).unwrap(), Golden::read());
+    let mut model = model(&engine, "plain");
+    let case = &golden.cases[1];
+    let (short, long) = (prompt(&case.ids), prompt(&golden.cases[2].ids));
+    assert!(case.ids.len() < 16 && golden.cases[2].ids.len() > 16);
+    // What a call says that is stopped while it runs, soon after the request.
+    let stopped = |call: &mut dyn FnMut(&Cancel) -> Error| {
+        let cancel = Cancel::new();
+        let (error, requested) = thread::scope(|scope| {
+            let button = cancel.clone();
+            let stopping = scope.spawn(move || {
+                thread::sleep(Duration::from_millis(200));
+                button.request();
+                Instant::now()
+            });
+            (call(&cancel), stopping.join().unwrap())
+        });
+        assert!(matches!(error, Error::Cancelled), "{error}");
+        let took = requested.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?} after the request");
+    };
+    for _ in 0..2 {
+        stopped(&mut |cancel| model.logits(&long, cancel).unwrap_err());
+        stopped(&mut |cancel| model.score(&long, &["a"], &scoring(cancel)).unwrap_err());
+        // In the midst of a text, and what was written stays read.
+        stopped(&mut |cancel| {
+            let mut options = GenerateOptions::default();
+            options.cancel = cancel.clone();
+            let stopped = model.generate(&short, &options, &mut |_| {});
+            stopped.unwrap_err()
+        });
+        let mut options = GenerateOptions::default();
+        options.deadline = Some(Duration::from_millis(500));
+        let written = model.generate(&short, &options, &mut |_| {}).unwrap();
+        let count = 16 - case.ids.len() + 1;
+        assert_eq!(
+            (written.ended, &written.tokens[..]),
+            (Ended::Deadline, &case.greedy[..count])
+        );
+        let found = model.logits(&short, &Cancel::new()).unwrap();
+        assert_close(&found, case.logits.last().unwrap(), "afterwards");
+    }
+}
+
+#[test]
 fn requests_at_any_moment_end_in_an_answer_or_in_cancelled() {
     let (engine, golden) = (Engine::open(BUNDLE).unwrap(), Golden::read());
     let case = &golden.cases[4];
@@ -1073,17 +1120,60 @@ fn a_language_model_that_does_not_fit_together_is_refused_and_says_why() {
     }
 }
 
-#[test]
-fn a_tokenizer_with_more_tokens_than_the_table_has_rows_is_refused() {
+/// A copy of the bundle with another tokenizer.
+fn with_tokenizer(edit: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let folder = changed::copy(BUNDLE, |_| {});
     let path = folder.path().join("tokenizer.json");
     let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    tokenizer["model"]["vocab"]["one too many"] = 388.into();
+    edit(&mut tokenizer);
     let text = tokenizer.to_string();
     changed::change(folder.path(), |manifest| {
         manifest["parts"]["tokenizer"]["bytes"] = text.len().into();
     });
     fs::write(path, text).unwrap();
+    folder
+}
+
+#[test]
+fn a_tokenizer_whose_pattern_does_not_end_fails_by_name_and_soon() {
+    let folder = with_tokenizer(|tokenizer| {
+        let pattern = json!({"Regex": r"(?:(?=a)a+)+$"});
+        tokenizer["pre_tokenizer"] =
+            json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
+    });
+    let engine = Engine::open(folder.path()).unwrap();
+    let mut model = model(&engine, "lm");
+    let bomb = format!("{}b", "a".repeat(50));
+    let fails = |error: Error| {
+        let error = error.to_string();
+        let words = "part `tokenizer`: expected a tokenizer that reads any text in time, \
+                     found pre_tokenizer: `(?:(?=a)a+)+$`: ";
+        assert!(error.starts_with(words), "{error}");
+    };
+    let start = Instant::now();
+    fails(model.encode(&bomb).unwrap_err());
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let options = GenerateOptions::default();
+    let mut nothing = |text: &str| panic!("{text}");
+    let prompt = Prompt::new().text("After ").text(&bomb);
+    fails(model.generate(&prompt, &options, &mut nothing).unwrap_err());
+    let titles = ["one", &bomb];
+    fails(
+        model
+            .score(&"After ".into(), &titles, &scoring(&options.cancel))
+            .unwrap_err(),
+    );
+    assert_eq!(model.cached_bytes(), 0, "nothing was read");
+    let scores = model.score(&"After ".into(), &["one"], &options.cancel);
+    assert_eq!(scores.unwrap().len(), 1);
+}
+
+#[test]
+fn a_tokenizer_with_more_tokens_than_the_table_has_rows_is_refused() {
+    let folder = with_tokenizer(|tokenizer| {
+        tokenizer["model"]["vocab"]["one too many"] = 388.into();
+    });
     let error = Engine::open(folder.path()).unwrap_err().to_string();
     let expected =
         "part `tokenizer`: expected tokens below 388, as the token table has rows, found token 388";

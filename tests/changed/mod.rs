@@ -77,6 +77,31 @@ pub fn endless_denoiser() -> TempDir {
     folder
 }
 
+/// The tiny language models, of which `plain` ends at once for up to 16 rows and never for more: a `Loop` stands between
+/// its rows and all that reads them.
+#[allow(dead_code, reason = "not every test that changes a bundle needs it")]
+pub fn endless_language_model() -> TempDir {
+    const ROWS: &[u8] = b"inputs_embeds";
+    let folder = copy("models/tiny-lm", |_| {});
+    let mut model = fs::read(folder.path().join("plain.onnx")).unwrap();
+    let places = (0..model.len()).filter(|&place| model[place..].starts_with(ROWS));
+    // The graph's inputs come after its nodes, and this is the first of them.
+    let mut places: Vec<usize> = places.collect();
+    places.pop().unwrap();
+    for place in places {
+        model[place..place + ROWS.len()].copy_from_slice(b"turned_embeds");
+    }
+    // A message that comes again is the same message, with more in it. `total_count` is how many rows there are.
+    let turning = turning(
+        ["total_count", "limit"],
+        16,
+        ("inputs_embeds", "turned_embeds"),
+    );
+    model.extend(block(7, &turning));
+    replace(folder.path(), "plain", &model);
+    folder
+}
+
 /// Makes an ONNX graph the part of a bundle.
 fn put(folder: &Path, part: &str, graph: &[u8]) {
     let model = [vec![0x08, 9], block(7, graph), block(8, &[0x10, 17])].concat();

@@ -10,6 +10,7 @@ mod beam;
 mod branches;
 mod cache;
 mod decode;
+mod pieces;
 mod prompt;
 mod score;
 mod softmax;

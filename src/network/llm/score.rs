@@ -69,6 +69,7 @@ impl Model {
         };
         let mut tokens = Vec::with_capacity(titles.len());
         for title in titles {
+            cancel.check()?;
             tokens.push(self.tokens_of_title(title.as_ref())?);
         }
         let longest = tokens.iter().map(Vec::len).max().unwrap_or(1);
