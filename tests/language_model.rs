@@ -1165,7 +1165,7 @@ fn a_tokenizer_whose_pattern_does_not_end_fails_by_name_and_soon() {
             .unwrap_err(),
     );
     assert_eq!(model.cached_bytes(), 0, "nothing was read");
-    let scores = model.score(&"After ".into(), &["one"], &options.cancel);
+    let scores = model.score(&"After ".into(), &["one"], &scoring(&options.cancel));
     assert_eq!(scores.unwrap().len(), 1);
 }
 
