@@ -19,8 +19,10 @@
 
 #![forbid(unsafe_code)]
 
+mod leaders;
 mod multiply;
 
+pub(super) use leaders::{GROUP, place};
 pub(super) use multiply::COLUMN;
 
 use multiply::{Multiply, Plain, QUAD, ROWS, SEGMENT, SIGN, Segment, multiply, segments};
@@ -200,12 +202,13 @@ impl Column {
         }
     }
 
-    /// Goals that every score reaches, and none where there is no point.
-    pub(super) fn goals(&self) -> Goals {
-        std::array::from_fn(|lane| match lane < self.len {
-            true => f32::NEG_INFINITY,
-            false => f32::INFINITY,
-        })
+    /// What the scores of each point have to reach its threshold; what none reaches where there is no point.
+    pub(super) fn goals(&self, thresholds: &[f32]) -> Goals {
+        let mut goals = [f32::INFINITY; COLUMN];
+        for (lane, &threshold) in thresholds.iter().enumerate() {
+            goals[lane] = self.goal(lane, threshold);
+        }
+        goals
     }
 }
 
@@ -272,8 +275,11 @@ pub(super) struct Rows {
     segments: Vec<[[u8; QUAD]; SEGMENT]>,
     /// Room for `q` of a row that is rounded here.
     whole: Vec<i8>,
-    /// 1/σ, where σ is what a product is multiplied by: `s`; for the metric `cosine`, 1/‖q‖; for `l2`, 2·s.
+    /// 1/σ, where σ is what a product is multiplied by: `s`; for the metric `cosine`, 1/‖q‖; for `l2`, 2·s. NaN for a
+    /// row that nothing rules out.
     per_step: [f32; BLOCK],
+    /// σ; NaN for a row that does not lead others.
+    steps: [f32; BLOCK],
     /// The slack, for the metrics `dot` and `cosine` over σ.
     slacks: [f32; BLOCK],
     biases: [f32; BLOCK],
@@ -293,6 +299,7 @@ impl Rows {
             segments: vec![[[SIGN; QUAD]; SEGMENT]; BLOCK * segments(points.width)],
             whole: vec![0; points.width],
             per_step: [0.0; BLOCK],
+            steps: [0.0; BLOCK],
             slacks: [0.0; BLOCK],
             biases: [0.0; BLOCK],
             biased: false,
@@ -368,6 +375,7 @@ impl Rows {
             Metric::Cosine => self.weigh(Metric::Cosine, &scales, &squares, &errors),
             Metric::L2 => self.weigh(Metric::L2, &scales, &squares, &errors),
         }
+        self.steps[self.len..].fill(f32::NAN);
     }
 
     /// Of rows `s·q`, with ‖q‖², within ε of what scores are defined on.
@@ -405,6 +413,7 @@ impl Rows {
                 Metric::L2 => 1.0,
             };
             self.per_step[row] = if sound { per_step } else { f32::NAN };
+            self.steps[row] = 1.0 / self.per_step[row];
             self.slacks[row] = of_row * over;
             self.squares[row] = slack.kept * (length * length);
         }
@@ -639,7 +648,7 @@ mod tests {
         /// there, and just so by others and without. Scores that are no numbers are no goals.
         fn reached(&self, row: usize, more: impl Fn(f32) -> f32) -> u16 {
             let column = &self.points.columns[0];
-            let mut goals = column.goals();
+            let mut goals = column.goals(&[f32::NEG_INFINITY; COLUMN][..column.len]);
             for (lane, scores) in self.scores.iter().enumerate() {
                 if !scores[row].is_nan() {
                     goals[lane] = column.goal(lane, more(scores[row]));
