@@ -80,6 +80,11 @@ impl Admission {
             && self.tests.iter().all(|test| test.admits(item))
     }
 
+    /// The items that may not rank, rising, unless there are others that only asking tells.
+    pub(super) fn excluded(&self) -> Option<&[u32]> {
+        (self.allowed.is_none() && self.tests.is_empty()).then_some(&self.excluded[..])
+    }
+
     /// The only items that may rank, rising, if there is such a list: whoever searches need look at no others.
     pub(crate) fn allowed(&self) -> Option<&[u32]> {
         self.allowed.as_deref()

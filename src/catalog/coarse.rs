@@ -15,14 +15,17 @@
 //! solves the equation. That number is what is computed here, in f32, a few operations for a row and a point; γ has room
 //! for their rounding. Whatever is too large, too small or broken makes it a NaN, and a NaN rules nothing out.
 //!
-//! **How ⟨q,p⟩ is summed.** Thirty-two products take one instruction of AVX2, sixty-four one of AVX-512, which wants one side without signs and
-//! adds neighbours into 16 bits: rows are stored as `q + 128`, and |(q + 128)·p| of two neighbours is at most 2·255·63 <
-//! 2¹⁵. The numbers of a *segment* (32 neighbours) go to two such lanes, pairs by turns. A lane starts with −128·Σp, so
-//! that it ends with the products of `q`, at most 128·255 < 2¹⁵; what it wraps around on the way does no harm. Lanes are
-//! widened to 32 bits after each segment.
+//! How ⟨q,p⟩ is summed tells [`multiply`].
 
 #![forbid(unsafe_code)]
 
+mod leaders;
+mod multiply;
+
+pub(super) use leaders::{GROUP, place};
+pub(super) use multiply::COLUMN;
+
+use multiply::{Multiply, Plain, QUAD, ROWS, SEGMENT, SIGN, Segment, multiply, segments};
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
 use super::bound::LARGEST_RATIO;
@@ -30,20 +33,8 @@ use super::integer::{Multiplier, SOUND, length};
 use super::kernel::{ANY, Query, as_wide, prefetch};
 use crate::bundle::Metric;
 
-/// Points that are multiplied together.
-pub(super) const COLUMN: usize = 16;
-
 /// Rows that are judged at once: with a column of points, they fit the first cache.
 pub(super) const BLOCK: usize = 32;
-
-/// Rows that are multiplied together: their sums and those of a column stay in registers.
-const ROWS: usize = 4;
-
-/// Four neighbouring numbers of a row or point: one lane of 32 bits.
-const QUAD: usize = 4;
-
-/// Quads of a segment: a lane of 16 bits sums sixteen numbers. The last segment of a row is filled up with zeros.
-const SEGMENT: usize = 8;
 
 /// The greatest `p`.
 const MOST: f64 = 63.0;
@@ -56,9 +47,6 @@ const WIDEST: usize = 1 << 16;
 
 /// How far a number of a row that is rounded here may be from it, in steps.
 const OFF: f64 = 0.51;
-
-/// What is added to a number of a row to make it a byte without sign.
-const SIGN: u8 = 128;
 
 /// What the metric, the width, and the rounding of points make of bounds.
 #[derive(Clone, Copy, Debug)]
@@ -151,15 +139,6 @@ pub(super) struct Column {
 /// What a column's scores have to reach: a threshold less the point's slack.
 pub(super) type Goals = [f32; COLUMN];
 
-/// A segment of a column, where no vector of it lies across two lines of the cache.
-#[derive(Clone)]
-#[repr(align(64))]
-struct Segment {
-    quads: [[[i8; QUAD]; COLUMN]; SEGMENT],
-    /// What the two lanes of each point start with.
-    starts: [[i16; 2]; COLUMN],
-}
-
 impl Column {
     fn new(slack: Slack, width: usize, points: &[Option<Point>]) -> Self {
         let empty = Segment {
@@ -223,18 +202,14 @@ impl Column {
         }
     }
 
-    /// Goals that every score reaches, and none where there is no point.
-    pub(super) fn goals(&self) -> Goals {
-        std::array::from_fn(|lane| match lane < self.len {
-            true => f32::NEG_INFINITY,
-            false => f32::INFINITY,
-        })
+    /// What the scores of each point have to reach its threshold; what none reaches where there is no point.
+    pub(super) fn goals(&self, thresholds: &[f32]) -> Goals {
+        let mut goals = [f32::INFINITY; COLUMN];
+        for (lane, &threshold) in thresholds.iter().enumerate() {
+            goals[lane] = self.goal(lane, threshold);
+        }
+        goals
     }
-}
-
-/// How many segments a row has.
-fn segments(width: usize) -> usize {
-    width.div_ceil(SEGMENT * QUAD)
 }
 
 /// A point as `step·p`.
@@ -300,8 +275,11 @@ pub(super) struct Rows {
     segments: Vec<[[u8; QUAD]; SEGMENT]>,
     /// Room for `q` of a row that is rounded here.
     whole: Vec<i8>,
-    /// 1/σ, where σ is what a product is multiplied by: `s`; for the metric `cosine`, 1/‖q‖; for `l2`, 2·s.
+    /// 1/σ, where σ is what a product is multiplied by: `s`; for the metric `cosine`, 1/‖q‖; for `l2`, 2·s. NaN for a
+    /// row that nothing rules out.
     per_step: [f32; BLOCK],
+    /// σ; NaN for a row that does not lead others.
+    steps: [f32; BLOCK],
     /// The slack, for the metrics `dot` and `cosine` over σ.
     slacks: [f32; BLOCK],
     biases: [f32; BLOCK],
@@ -321,6 +299,7 @@ impl Rows {
             segments: vec![[[SIGN; QUAD]; SEGMENT]; BLOCK * segments(points.width)],
             whole: vec![0; points.width],
             per_step: [0.0; BLOCK],
+            steps: [0.0; BLOCK],
             slacks: [0.0; BLOCK],
             biases: [0.0; BLOCK],
             biased: false,
@@ -396,6 +375,7 @@ impl Rows {
             Metric::Cosine => self.weigh(Metric::Cosine, &scales, &squares, &errors),
             Metric::L2 => self.weigh(Metric::L2, &scales, &squares, &errors),
         }
+        self.steps[self.len..].fill(f32::NAN);
     }
 
     /// Of rows `s·q`, with ‖q‖², within ε of what scores are defined on.
@@ -433,6 +413,7 @@ impl Rows {
                 Metric::L2 => 1.0,
             };
             self.per_step[row] = if sound { per_step } else { f32::NAN };
+            self.steps[row] = 1.0 / self.per_step[row];
             self.slacks[row] = of_row * over;
             self.squares[row] = slack.kept * (length * length);
         }
@@ -586,159 +567,6 @@ fn in_bytes<const WIDTH: usize>(multiplier: Multiplier, row: &[i8], bytes: &mut 
     multiplier.square(row)
 }
 
-/// Sums of products of whole numbers.
-trait Multiply: Copy {
-    /// A quad of each point of a column.
-    type Points: Copy;
-    /// Two lanes of a segment for each.
-    type Sums: Copy;
-
-    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points;
-    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums;
-    /// Adds the products of a row's quad and each point's.
-    fn add(self, sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums;
-    /// Adds the two lanes to each total.
-    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums);
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Multiply for pulp::x86::V4 {
-    type Points = pulp::i8x64;
-    type Sums = pulp::i16x32;
-
-    #[inline(always)]
-    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points {
-        pulp::cast(*points)
-    }
-
-    #[inline(always)]
-    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums {
-        pulp::cast(*starts)
-    }
-
-    #[inline(always)]
-    fn add(self, sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums {
-        let row = self.avx512f._mm512_set1_epi32(pulp::cast(row));
-        let products = self.avx512bw._mm512_maddubs_epi16(row, pulp::cast(points));
-        pulp::cast(self.avx512bw._mm512_add_epi16(pulp::cast(sums), products))
-    }
-
-    #[inline(always)]
-    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums) {
-        let ones = self.avx512f._mm512_set1_epi16(1);
-        let sums = self.avx512bw._mm512_madd_epi16(pulp::cast(sums), ones);
-        *totals = pulp::cast(self.avx512f._mm512_add_epi32(pulp::cast(*totals), sums));
-    }
-}
-
-/// Points of a vector of AVX2.
-#[cfg(target_arch = "x86_64")]
-const HALF: usize = COLUMN / 2;
-
-#[cfg(target_arch = "x86_64")]
-impl Multiply for pulp::x86::V3 {
-    type Points = [pulp::i8x32; 2];
-    type Sums = [pulp::i16x16; 2];
-
-    #[inline(always)]
-    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points {
-        pulp::cast(*points)
-    }
-
-    #[inline(always)]
-    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums {
-        pulp::cast(*starts)
-    }
-
-    #[inline(always)]
-    fn add(self, mut sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums {
-        let row = self.avx._mm256_set1_epi32(pulp::cast(row));
-        for half in 0..2 {
-            let products = self
-                .avx2
-                ._mm256_maddubs_epi16(row, pulp::cast(points[half]));
-            sums[half] = pulp::cast(self.avx2._mm256_add_epi16(pulp::cast(sums[half]), products));
-        }
-        sums
-    }
-
-    #[inline(always)]
-    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums) {
-        let ones = self.avx._mm256_set1_epi16(1);
-        let (totals, _) = totals.as_chunks_mut::<HALF>();
-        for half in 0..2 {
-            let sums = self.avx2._mm256_madd_epi16(pulp::cast(sums[half]), ones);
-            totals[half] = pulp::cast(self.avx2._mm256_add_epi32(pulp::cast(totals[half]), sums));
-        }
-    }
-}
-
-/// What the compiler makes of it.
-#[derive(Clone, Copy, Debug)]
-struct Plain;
-
-impl Multiply for Plain {
-    type Points = [[i8; QUAD]; COLUMN];
-    type Sums = [[i16; 2]; COLUMN];
-
-    #[inline(always)]
-    fn points(self, points: &[[i8; QUAD]; COLUMN]) -> Self::Points {
-        *points
-    }
-
-    #[inline(always)]
-    fn start(self, starts: &[[i16; 2]; COLUMN]) -> Self::Sums {
-        *starts
-    }
-
-    #[inline(always)]
-    fn add(self, mut sums: Self::Sums, row: [u8; QUAD], points: Self::Points) -> Self::Sums {
-        let row = row.map(i16::from);
-        for (sums, points) in sums.iter_mut().zip(points) {
-            let points = points.map(i16::from);
-            for (lane, sum) in sums.iter_mut().enumerate() {
-                let product = |at: usize| row[at] * points[at];
-                *sum = sum.wrapping_add(product(2 * lane) + product(2 * lane + 1));
-            }
-        }
-        sums
-    }
-
-    #[inline(always)]
-    fn widen(self, totals: &mut [i32; COLUMN], sums: Self::Sums) {
-        for (total, [even, odd]) in totals.iter_mut().zip(sums) {
-            *total += i32::from(even) + i32::from(odd);
-        }
-    }
-}
-
-/// Sets `products` to those of [`ROWS`] rows and a column of points.
-#[inline(always)]
-fn multiply<M: Multiply>(
-    by: M,
-    rows: &[[[u8; QUAD]; SEGMENT]],
-    points: &[Segment],
-    products: &mut [[i32; COLUMN]; ROWS],
-) {
-    let len = points.len();
-    let rows: [&[[[u8; QUAD]; SEGMENT]]; ROWS] =
-        std::array::from_fn(|row| &rows[row * len..][..len]);
-    *products = [[0; COLUMN]; ROWS];
-    for (segment, points) in points.iter().enumerate() {
-        let rows = rows.map(|row| &row[segment]);
-        let mut sums = [by.start(&points.starts); ROWS];
-        for (at, points) in points.quads.iter().enumerate() {
-            let points = by.points(points);
-            for row in 0..ROWS {
-                sums[row] = by.add(sums[row], rows[row][at], points);
-            }
-        }
-        for row in 0..ROWS {
-            by.widen(&mut products[row], sums[row]);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -820,7 +648,7 @@ mod tests {
         /// there, and just so by others and without. Scores that are no numbers are no goals.
         fn reached(&self, row: usize, more: impl Fn(f32) -> f32) -> u16 {
             let column = &self.points.columns[0];
-            let mut goals = column.goals();
+            let mut goals = column.goals(&[f32::NEG_INFINITY; COLUMN][..column.len]);
             for (lane, scores) in self.scores.iter().enumerate() {
                 if !scores[row].is_nan() {
                     goals[lane] = column.goal(lane, more(scores[row]));

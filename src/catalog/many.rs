@@ -2,18 +2,20 @@
 //!
 //! [`coarse`](super::coarse) tells which rows of a block could score high enough for which points, at a fraction of what
 //! the scores cost. Those few are scored by [`kernel`](super::kernel), so what is found is the same to the bit as for
-//! each point alone.
+//! each point alone. What is high enough is known from the start, by [`start`](super::start), and rises with what is
+//! found.
 
 #![forbid(unsafe_code)]
 
 use parking_lot::Mutex;
 
 use super::admission::Admission;
-use super::coarse::{BLOCK, COLUMN, Column, Goals, Points, Rows};
+use super::coarse::{BLOCK, COLUMN, Goals, Points, Rows};
 use super::kernel::Query;
 use super::scan::STRETCH;
 use super::shares::{Shares, by_shares};
 use super::space::Space;
+use super::start::Start;
 use super::topk::{Scored, TopK};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -80,31 +82,48 @@ impl Space {
             .iter()
             .map(|_| Ok(Mutex::new(TopK::new(count, self.len() as usize)?)))
             .collect::<Result<_>>()?;
+        let start = Start {
+            space: self,
+            users,
+            points: &points,
+            count,
+            threads,
+            cancel,
+        };
+        let starts = start.thresholds()?;
+        let search = Search {
+            space: self,
+            users,
+            points: &points,
+            starts: &starts,
+            best: &best,
+        };
         let products = self.width() * users.len();
         by_shares(self.len() as usize, products, threads, |shares| {
-            self.nearest_of_shares(shares, users, &points, &best, cancel)
+            search.rows(shares, cancel)
         })?;
         Ok(best.into_iter().map(Mutex::into_inner).collect())
     }
+}
 
+/// One search for all users.
+#[derive(Clone, Copy)]
+struct Search<'a> {
+    space: &'a Space,
+    users: &'a [User<'a>],
+    points: &'a Points,
+    /// What the best of each user score at least.
+    starts: &'a [f32],
+    /// The best of each user, of all threads: what one has found rules rows out for all.
+    best: &'a [Mutex<TopK>],
+}
+
+impl Search<'_> {
     /// Adds the best of some shares of the rows to the best of each user.
-    fn nearest_of_shares(
-        &self,
-        shares: Shares<'_>,
-        users: &[User<'_>],
-        points: &Points,
-        best: &[Mutex<TopK>],
-        cancel: &Cancel,
-    ) -> Result<()> {
-        let mut finds = Finds {
-            space: self,
-            users,
-            points,
-            best,
-            goals: points.columns.iter().map(Column::goals).collect(),
-            found: vec![Vec::new(); users.len()],
-        };
-        let mut room = vec![0.0; BLOCK * self.width()];
+    fn rows(&self, shares: Shares<'_>, cancel: &Cancel) -> Result<()> {
+        let Self { space, points, .. } = *self;
+        let mut finds = Finds::new(*self);
+        let mut room = vec![0.0; BLOCK * space.width()];
         let mut coarse = Rows::new(points);
         let mut lanes = [0; BLOCK];
         for rows in shares.blocks(BLOCK) {
@@ -113,13 +132,13 @@ impl Space {
                 finds.score_all()?;
             }
             let start = rows.start;
-            let source = self.coarse_rows(rows.clone(), &mut room)?;
-            coarse.set(&source, self.biases(rows)?);
+            let source = space.coarse_rows(rows.clone(), &mut room)?;
+            coarse.set(&source, space.biases(rows)?);
             for (index, column) in points.columns.iter().enumerate() {
                 for row in ones(coarse.reaching(column, &finds.goals[index], &mut lanes)) {
                     // Items are numbered in u32: there are no more rows than that.
                     let item = (start + row) as u32;
-                    self.prefetch_row(item);
+                    space.prefetch_row(item);
                     for lane in ones(lanes[row].into()) {
                         finds.add(index * COLUMN + lane, item)?;
                     }
@@ -137,17 +156,28 @@ const TOGETHER: usize = 16;
 
 /// What one thread finds for all users.
 struct Finds<'a> {
-    space: &'a Space,
-    users: &'a [User<'a>],
-    points: &'a Points,
-    /// The best of each user, of all threads: what one has found rules rows out for all.
-    best: &'a [Mutex<TopK>],
+    search: Search<'a>,
     goals: Vec<Goals>,
     /// Items of each user that could enter, at most [`TOGETHER`].
     found: Vec<Vec<u32>>,
 }
 
-impl Finds<'_> {
+impl<'a> Finds<'a> {
+    fn new(search: Search<'a>) -> Self {
+        let columns = search
+            .points
+            .columns
+            .iter()
+            .zip(search.starts.chunks(COLUMN));
+        Self {
+            search,
+            goals: columns
+                .map(|(column, starts)| column.goals(starts))
+                .collect(),
+            found: vec![Vec::new(); search.users.len()],
+        }
+    }
+
     fn add(&mut self, user: usize, item: u32) -> Result<()> {
         self.found[user].push(item);
         match self.found[user].len() {
@@ -157,25 +187,28 @@ impl Finds<'_> {
     }
 
     fn score_all(&mut self) -> Result<()> {
-        (0..self.users.len()).try_for_each(|user| self.score(user))
+        (0..self.search.users.len()).try_for_each(|user| self.score(user))
     }
 
     /// Scores a user's items, puts those that are good enough among the best, and sets the goal to what these have left
     /// of it.
     fn score(&mut self, user: usize) -> Result<()> {
-        let (query, admission) = self.users[user];
+        let Search { space, points, .. } = self.search;
+        let (query, admission) = self.search.users[user];
+        let start = self.search.starts[user];
         let items = &mut self.found[user];
         let scores = &mut [0.0; TOGETHER][..items.len()];
-        self.space.score_items(query, items, scores)?;
-        let mut best = self.best[user].lock();
+        space.score_items(query, items, scores)?;
+        let mut best = self.search.best[user].lock();
         for (item, &mut score) in items.drain(..).zip(scores) {
             let scored = Scored { item, score };
-            if best.takes(scored) && admission.admits(item) {
+            if score >= start && best.takes(scored) && admission.admits(item) {
                 best.push(scored);
             }
         }
         let (column, lane) = (user / COLUMN, user % COLUMN);
-        self.goals[column][lane] = self.points.columns[column].goal(lane, best.threshold());
+        let threshold = best.threshold().max(start);
+        self.goals[column][lane] = points.columns[column].goal(lane, threshold);
         Ok(())
     }
 }
@@ -190,4 +223,4 @@ fn ones(mut bits: u32) -> impl Iterator<Item = usize> {
 }
 
 /// A query, and which items may rank for it.
-type User<'a> = (Query<'a>, &'a Admission);
+pub(super) type User<'a> = (Query<'a>, &'a Admission);

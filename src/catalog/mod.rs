@@ -22,6 +22,7 @@ mod rank;
 mod scan;
 mod shares;
 mod space;
+mod start;
 mod strings;
 mod title_trie;
 mod titles;

@@ -25,17 +25,17 @@ pub(crate) struct Scored {
 
 /// An item and its score as one number: the greater ranks before the less. Scores are never NaN here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank(u64);
+pub(super) struct Rank(u64);
 
 impl Rank {
-    fn of(scored: Scored) -> Self {
+    pub(super) fn of(scored: Scored) -> Self {
         // As integers, positive floats rise with their value and negative ones fall. −0 and 0 tie.
         let bits = (scored.score + 0.0).to_bits();
         let rising = if bits & SIGN == 0 { bits | SIGN } else { !bits };
         Self(u64::from(rising) << 32 | u64::from(!scored.item))
     }
 
-    fn scored(self) -> Scored {
+    pub(super) fn scored(self) -> Scored {
         let (rising, item) = ((self.0 >> 32) as u32, !(self.0 as u32));
         let bits = if rising & SIGN == 0 {
             !rising
@@ -123,11 +123,11 @@ impl TopK {
 
     /// The best, best first.
     pub(crate) fn into_ranking(self) -> Vec<Scored> {
-        self.heap
-            .into_sorted_vec()
-            .into_iter()
-            .map(|Reverse(rank)| rank.scored())
-            .collect()
+        let mut ranks = self.heap.into_vec();
+        // Quicker than taking one after the other off the heap.
+        ranks.sort_unstable();
+        let ranks = ranks.into_iter();
+        ranks.map(|Reverse(rank)| rank.scored()).collect()
     }
 }
 
