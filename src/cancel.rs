@@ -74,6 +74,12 @@ impl Cancel {
         }
     }
 
+    /// The same request, with a deadline so long from now if there is one.
+    #[cfg(feature = "llm")]
+    pub(crate) fn limited(&self, deadline: Option<Duration>) -> Self {
+        deadline.map_or_else(|| self.clone(), |time| self.within(time))
+    }
+
     /// The same request, for what is done even when the time is up.
     pub(crate) fn patient(&self) -> Self {
         Self {

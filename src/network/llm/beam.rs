@@ -10,14 +10,11 @@
 use std::time::Duration;
 
 use super::Model;
-use super::branches::{Branch, Branches};
+use super::branches::{Branch, Branches, check_beams};
 use super::cache::{Cache, Row};
 use super::tokens::Utf8;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-
-/// The most hypotheses that are followed at once.
-const MOST_BEAMS: usize = 256;
 
 /// How a beam search goes.
 #[derive(Clone, Debug)]
@@ -77,19 +74,14 @@ struct Candidate {
 
 impl BeamOptions {
     fn check(&self) -> Result<()> {
-        let wrong = |reason: String| Err(Error::argument("options", reason));
-        if !(1..=MOST_BEAMS).contains(&self.beams) {
-            return wrong(format!(
-                "`beams` is {}, expected 1 to {MOST_BEAMS}",
-                self.beams
-            ));
-        }
+        let wrong = |reason: &str| Err(Error::argument("options", reason));
+        check_beams(self.beams)?;
         if self.tokens == 0 {
-            return wrong("`tokens` is 0, expected at least 1".into());
+            return wrong("`tokens` is 0, expected at least 1");
         }
         match self.length_penalty.is_finite() {
             true => Ok(()),
-            false => wrong("`length_penalty` is not finite".into()),
+            false => wrong("`length_penalty` is not finite"),
         }
     }
 }
@@ -107,10 +99,7 @@ impl Model {
     ) -> Result<Vec<Beam>> {
         options.check()?;
         self.check_length(prompt.len())?;
-        let cancel = match options.deadline {
-            Some(time) => &options.cancel.within(time),
-            None => &options.cancel,
-        };
+        let cancel = &options.cancel.limited(options.deadline);
         self.read(cache, prompt, cancel)?;
         // The last token is not read.
         let most = options.tokens.min(self.context - prompt.len() + 1);
@@ -185,17 +174,10 @@ impl Model {
         cancel: &Cancel,
     ) -> Result<Vec<Candidate>> {
         let count = options.beams * (1 + self.stop.len()).max(2);
-        let mut own: Vec<Branch> = going
-            .iter_mut()
-            .map(|one| std::mem::take(&mut one.branch))
-            .collect();
-        let states = branches.read(&mut own, cancel);
-        going
-            .iter_mut()
-            .zip(own)
-            .for_each(|(one, branch)| one.branch = branch);
+        let own = going.iter_mut().map(|one| &mut one.branch).collect();
+        let states = branches.read(own, cancel)?;
         let mut best: Vec<Candidate> = Vec::with_capacity(count + 1);
-        self.logits_of(&states?, cancel, &mut |hypothesis, logits| {
+        self.logits_of(&states, cancel, &mut |hypothesis, logits| {
             let above = self.normaliser(logits)?;
             let before = going[hypothesis].sum;
             for (&logit, token) in logits.iter().zip(0..) {

@@ -9,8 +9,22 @@
 use super::Model;
 use super::cache::{Cache, Row};
 use crate::cancel::Cancel;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Layout, Step};
+
+/// The most branches that are followed at once.
+const MOST: usize = 256;
+
+/// Fails unless so many branches, the `beams` of a call's options, can be followed at once.
+pub(super) fn check_beams(beams: usize) -> Result<()> {
+    match (1..=MOST).contains(&beams) {
+        true => Ok(()),
+        false => {
+            let reason = format!("`beams` is {beams}, expected 1 to {MOST}");
+            Err(Error::argument("options", reason))
+        }
+    }
+}
 
 /// The rows of all branches of a text that a cache holds.
 pub(super) struct Branches<'a> {
@@ -47,24 +61,30 @@ impl<'a> Branches<'a> {
     }
 
     /// What comes out for the last token of each branch, one after the other; for one without tokens, for the text's.
-    pub(super) fn read(&mut self, branches: &mut [Branch], cancel: &Cancel) -> Result<Vec<f32>> {
+    pub(super) fn read(
+        &mut self,
+        mut branches: Vec<&mut Branch>,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
         cancel.check()?;
         let width = self.model.decoder.output_width();
-        if let [Branch { tokens, .. }] = &branches
-            && tokens.is_empty()
+        if let [branch] = &branches[..]
+            && branch.tokens.is_empty()
         {
             return Ok(self.cache.last().to_vec());
         }
         let mut out = Vec::new();
         let text = self.cache.len();
-        let new = |branch: &Branch| branch.tokens.len() - branch.places.len();
+        let new = |branches: &[&mut Branch]| -> usize {
+            let new = |branch: &&mut Branch| branch.tokens.len() - branch.places.len();
+            branches.iter().map(new).sum()
+        };
         let room = self.model.packed - text;
-        if self.rows + branches.iter().map(new).sum::<usize>() > room {
+        if self.rows + new(&branches) > room {
             self.rows = 0;
             branches.iter_mut().for_each(|branch| branch.places.clear());
         }
-        let rows: usize = branches.iter().map(new).sum();
-        if !self.model.decoder.takes_trees() || rows > room {
+        if !self.model.decoder.takes_trees() || new(&branches) > room {
             let mut states = Vec::with_capacity(branches.len() * width);
             for branch in branches {
                 self.run(&branch.tokens, Layout::Sequence, 0, cancel, &mut out)?;

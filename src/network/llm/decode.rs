@@ -119,10 +119,7 @@ impl Model {
     ) -> Result<Generated> {
         options.check()?;
         self.check_length(prompt.len())?;
-        let cancel = match options.deadline {
-            Some(time) => &options.cancel.within(time),
-            None => &options.cancel,
-        };
+        let cancel = &options.cancel.limited(options.deadline);
         let mut rows = prompt.to_vec();
         let (mut tokens, mut writer) = (Vec::new(), Writer::new(&options.stop));
         let mut draws = 0..;

@@ -63,10 +63,7 @@ impl Model {
         titles: &[T],
         options: &ScoreOptions,
     ) -> Result<Vec<f32>> {
-        let cancel = match options.deadline {
-            Some(time) => &options.cancel.within(time),
-            None => &options.cancel,
-        };
+        let cancel = &options.cancel.limited(options.deadline);
         let mut tokens = Vec::with_capacity(titles.len());
         for title in titles {
             cancel.check()?;

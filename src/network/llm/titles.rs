@@ -9,15 +9,12 @@
 use std::time::Duration;
 
 use super::Model;
-use super::branches::{Branch, Branches};
+use super::branches::{Branch, Branches, check_beams};
 use super::cache::{Cache, Row};
 use super::score::Among;
 use crate::cancel::Cancel;
 use crate::catalog::TitleTrie;
 use crate::error::{Error, Result};
-
-/// The most hypotheses that are followed at once.
-const MOST_BEAMS: usize = 256;
 
 /// How titles are found.
 #[derive(Clone, Debug)]
@@ -81,21 +78,15 @@ impl Model {
         let trie = self.titles.as_deref().ok_or_else(|| Error::Unsupported {
             what: "a tree of titles (`titles` of the language model)".into(),
         })?;
-        let wrong = |reason: String| Err(Error::argument("options", reason));
         if options.count == 0 {
-            return wrong("`count` is 0, expected at least 1".into());
-        }
-        if !(1..=MOST_BEAMS).contains(&options.beams) {
-            return wrong(format!(
-                "`beams` is {}, expected 1 to {MOST_BEAMS}",
-                options.beams
+            return Err(Error::argument(
+                "options",
+                "`count` is 0, expected at least 1",
             ));
         }
+        check_beams(options.beams)?;
         self.check_length(prompt.len())?;
-        let cancel = match options.deadline {
-            Some(time) => &options.cancel.within(time),
-            None => &options.cancel,
-        };
+        let cancel = &options.cancel.limited(options.deadline);
         self.read(cache, prompt, cancel)?;
         let mut branches = Branches::new(self, cache);
         let mut going = vec![Hypothesis {
@@ -156,16 +147,8 @@ impl Model {
         among: Among,
         cancel: &Cancel,
     ) -> Result<Vec<(usize, u32, f32)>> {
-        let mut own: Vec<Branch> = going
-            .iter_mut()
-            .map(|one| std::mem::take(&mut one.branch))
-            .collect();
-        let states = branches.read(&mut own, cancel);
-        going
-            .iter_mut()
-            .zip(own)
-            .for_each(|(one, branch)| one.branch = branch);
-        let states = states?;
+        let own = going.iter_mut().map(|one| &mut one.branch).collect();
+        let states = branches.read(own, cancel)?;
         let mut next = Vec::new();
         if let (Among::Titles, Some(rows)) = (among, &self.head_rows) {
             let states = states.chunks_exact(self.decoder.output_width());
