@@ -19,6 +19,7 @@ use ort::environment::{Environment, EnvironmentBuilder};
 use ort::logging::LogLevel;
 use parking_lot::Mutex;
 
+use super::room::Room;
 use crate::error::{Error, Result};
 
 /// The oldest version that will do: that of the API this crate was built against.
@@ -30,6 +31,7 @@ pub use ort::sys::OrtApiBase;
 struct Loaded {
     environment: Environment,
     path: Option<PathBuf>,
+    _room: Room,
 }
 
 /// Never dropped: ONNX Runtime cannot build a second environment in one process.
@@ -250,6 +252,7 @@ fn forbid_telemetry() {
 
 fn start(builder: EnvironmentBuilder, path: Option<PathBuf>) -> Result<&'static Loaded> {
     forbid_telemetry();
+    let room = Room::make();
     let environment = builder
         .with_name("oneiro")
         .with_telemetry(false)
@@ -267,7 +270,11 @@ fn start(builder: EnvironmentBuilder, path: Option<PathBuf>) -> Result<&'static 
             reason: error.message().into(),
         })?;
     environment.set_log_level(LogLevel::Warning);
-    Ok(LOADED.get_or_init(|| Loaded { environment, path }))
+    Ok(LOADED.get_or_init(|| Loaded {
+        environment,
+        path,
+        _room: room,
+    }))
 }
 
 fn already(loaded: &Loaded) -> Error {

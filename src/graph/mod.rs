@@ -15,6 +15,7 @@ mod options;
 #[cfg(target_arch = "x86_64")]
 mod products;
 mod replicas;
+mod room;
 
 use std::borrow::Cow;
 use std::ffi::{CString, c_char};

@@ -21,7 +21,7 @@ pub const PARTS: [Part; 4] = [Part::Start, Part::One, Part::Scan, Part::Many];
 
 /// How often everybody starts anew: where memory happens to lie shall not decide.
 const HEATS: usize = 3;
-const STARTS: usize = 120;
+const STARTS: usize = 180;
 
 const ONEIRO: [Player; 4] = [
     Player::Oneiro("f32"),
@@ -203,10 +203,14 @@ fn of(running: &mut [Running], player: Player) -> Result<&mut Running> {
         .ok_or_else(|| Error::new(format!("{} has not started", player.name())))
 }
 
-/// Who is asked when in a turn: each is first in its own, for whoever comes after another finds in the caches what that
-/// one has left there.
+/// Who is asked when in a turn. Whoever comes after another finds in the caches what that one has left there: so each is
+/// first in its own turn, and every other round of turns goes backwards.
 fn order(turn: usize, count: usize) -> impl Iterator<Item = usize> {
-    (0..count).map(move |place| (turn + place) % count)
+    let backwards = turn / count % 2 == 1;
+    (0..count).map(move |place| match backwards {
+        false => (turn + place) % count,
+        true => (2 * count - 1 - turn % count - place) % count,
+    })
 }
 
 fn name(player: Player, verb: &str) -> String {
@@ -231,6 +235,17 @@ fn same(a: &[(u32, f32)], b: &[(u32, f32)]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_three_each_comes_after_each_equally_often() {
+        let asked: Vec<usize> = (0..12).flat_map(|turn| order(turn, 3)).collect();
+        let after = |a: usize, b: usize| {
+            let pairs = asked.iter().zip(asked.iter().cycle().skip(1));
+            pairs.filter(|&(x, y)| (*x, *y) == (a, b)).count()
+        };
+        let all = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)];
+        assert_eq!(all.map(|(a, b)| after(a, b)), [6; 6]);
+    }
 
     #[test]
     fn rankings_may_differ_in_ties_only() {
