@@ -105,14 +105,15 @@ impl Part {
         players.dedup();
         course.lay(items, &players)?;
         eprintln!("race: {}, {items} items, threads: {threads}", self.word());
-        let mut times: Vec<Vec<f64>> = vec![Vec::new(); runners.len()];
+        // By runner and turn.
+        let mut times: Vec<Vec<Vec<f64>>> = vec![Vec::new(); runners.len()];
         let heats = if quick { 1 } else { HEATS };
         if self == Self::Start {
             for turn in 0..if quick { 2 } else { STARTS } {
                 for place in order(turn, runners.len()) {
                     let player = runners[place].0;
                     let command = course.command(player, items, threads)?;
-                    times[place].push(Running::start(player, command)?.started);
+                    times[place].push(vec![Running::start(player, command)?.started]);
                 }
             }
         } else {
@@ -131,7 +132,7 @@ impl Part {
                         let (player, verb) = runners[place];
                         let found = of(&mut running, player)?.times(verb, calls)?;
                         if turn > 0 {
-                            times[place].extend(found);
+                            times[place].push(found);
                         }
                     }
                 }
