@@ -11,8 +11,8 @@ const BEFORE: &str = "\
 Written by `cargo xtask oracle`, never by hand: what `cargo bench --bench oracle` finds. From a history to the best 100 \
 items by DreamRec's guided diffusion, with one thread and untrained weights in the shapes of two of its data sets; \
 everybody is asked in turn, and first of all the best items of the chains are compared under the same noise. Times are \
-in ms, ranking included: the lower quartile, by which ways are compared as in [the race](race.md), and in brackets what \
-one call in ten takes longer than.
+in ms, ranking included: the lower quartile, and in brackets what one call in ten takes longer than. Ways are compared \
+turn by turn, as in [the race](race.md): the median of the ratios.
 
 - `affine`: the published denoiser, one affine layer; `mlp2`: the one with a hidden layer
 - `collapsed`: the whole chain as one product and one Gaussian vector; `recurrence`: step by step by matrices, without a \

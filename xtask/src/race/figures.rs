@@ -22,7 +22,7 @@ pub struct Figure {
     /// Not the median: on a virtual machine, a neighbour can take half of a core for seconds.
     pub quartile: f64,
     pub p90: f64,
-    /// The median of each turn, in nanoseconds, in the order of the turns.
+    /// The lower quartile of each turn, in nanoseconds, in the order of the turns.
     pub turns: Vec<f64>,
     /// When, as `date -u +%F` says.
     pub date: String,
@@ -36,23 +36,16 @@ impl Figure {
         player: String,
         turns: Vec<Vec<f64>>,
     ) -> Self {
-        let mut times = turns.concat();
-        times.sort_by(f64::total_cmp);
-        let at = |share: f64| {
-            times
-                .get((times.len() as f64 * share) as usize)
-                .copied()
-                .unwrap_or_default()
-        };
+        let times = turns.concat();
         Self {
             part: part.into(),
             items,
             threads,
             player,
             runs: times.len(),
-            quartile: at(0.25),
-            p90: at(0.9),
-            turns: turns.into_iter().map(median).collect(),
+            quartile: quantile(&times, 0.25),
+            p90: quantile(&times, 0.9),
+            turns: turns.iter().map(|turn| quantile(turn, 0.25)).collect(),
             date: about::said("date", &["-u", "+%F"]),
         }
     }
@@ -66,7 +59,8 @@ impl Figure {
     /// Whatever else goes on in the machine falls on both players of a turn.
     fn against(&self, other: &Self) -> f64 {
         let turns = self.turns.iter().zip(&other.turns);
-        median(turns.map(|(own, other)| own / other).collect())
+        let ratios: Vec<f64> = turns.map(|(own, other)| own / other).collect();
+        quantile(&ratios, 0.5)
     }
 
     fn to_json(&self) -> Value {
@@ -261,9 +255,12 @@ impl Figures {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// What a share of the values is below.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
 /// The players that rank as the f32 rows do.

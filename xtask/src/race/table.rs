@@ -56,7 +56,7 @@ fn document(figures: &Figures) -> String {
     let mut text = String::from(
         "# The race\n\nWritten by `cargo xtask race`, never by hand. oneiro through its C ABI against what one would write instead, on made-up catalogs of rows of 64 numbers. \
          The players are programs in `benches/race` that answer the same questions; they are asked in turn, a few calls each, in several fresh starts, and first of all their answers are compared: \
-         every exact player finds the same 100 items for all 64 users, ties aside. On a virtual machine, a neighbour can take half of a core for seconds. So players are compared turn by turn, and the median of the ratios is held to the bounds; and of a player's times the first figure is the lower quartile: one call in four takes no longer. One call in ten takes longer than the second figure.\n\n",
+         every exact player finds the same 100 items for all 64 users, ties aside. On a virtual machine, a neighbour can take half of a core for seconds. So of a player's times the first figure is the lower quartile: one call in four takes no longer; one call in ten takes longer than the second figure. And players are compared turn by turn: the median of the ratios of their turns' lower quartiles is held to the bounds.\n\n",
     );
     for (name, value) in &figures.about {
         let _ = writeln!(text, "- {name}: {}", value.as_str().unwrap_or_default());
