@@ -23,9 +23,17 @@ pub fn machine() -> String {
 
 /// The commit that is checked out.
 pub fn commit(workspace: &Workspace) -> String {
-    let mut describe = workspace.command("git");
-    let commit = process::answer(describe.args(["describe", "--always", "--dirty"]));
-    commit.unwrap_or_default().trim().to_owned()
+    let ask = |arguments: &[&str]| {
+        let answer = process::answer(workspace.command("git").args(arguments));
+        answer.unwrap_or_default().trim().to_owned()
+    };
+    let commit = ask(&["describe", "--always"]);
+    // Pages and the README are what commands like the asking one write.
+    let changes = ask(&["status", "--porcelain", "--", ".", ":!docs", ":!README.md"]);
+    match changes.is_empty() {
+        true => commit,
+        false => format!("{commit}-dirty"),
+    }
 }
 
 /// The first line that a program says.
