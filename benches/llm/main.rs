@@ -44,6 +44,8 @@ struct Course {
     logits: usize,
     heats: usize,
     turns: usize,
+    /// Whether it is held to what is asked of a model that barely fits.
+    is_large: bool,
 }
 
 const COURSES: [Course; 2] = [
@@ -56,6 +58,7 @@ const COURSES: [Course; 2] = [
         logits: 32,
         heats: 2,
         turns: 3,
+        is_large: true,
     },
     Course {
         name: "small",
@@ -66,6 +69,7 @@ const COURSES: [Course; 2] = [
         logits: 32,
         heats: 3,
         turns: 8,
+        is_large: false,
     },
 ];
 const QUICK: Course = Course {
@@ -77,6 +81,7 @@ const QUICK: Course = Course {
     logits: 8,
     heats: 1,
     turns: 1,
+    is_large: false,
 };
 
 fn main() -> Result<()> {
@@ -157,8 +162,10 @@ impl Course {
                 running.push(Running::start(player, python, folder)?);
             }
             for (player, running) in players.iter().zip(&mut running) {
-                running.tell_titles(player, &mut titles)?;
                 figures.add(player, "open", running.opened);
+                let private = running.numbers("memory")?[0];
+                figures.add(player, "private, opened", private);
+                running.tell_titles(player, &mut titles)?;
             }
             // Who is asked for the first time has memory to find, and ways to try.
             for (player, running) in players.iter().zip(&mut running) {
@@ -181,6 +188,7 @@ impl Course {
                 let memory = running.numbers("memory")?;
                 figures.add(player, "private", memory[0]);
                 figures.add(player, "shared", memory[1]);
+                figures.add(player, "files", bytes(&folder.join(player.file))?);
             }
         }
         Ok(figures)
@@ -216,4 +224,12 @@ impl Course {
     fn warm(&self) -> String {
         format!("warm {} 1", self.scores)
     }
+}
+
+/// Of a file, or of all files in a folder.
+fn bytes(path: &Path) -> Result<f64> {
+    if path.is_file() {
+        return Ok(fs::metadata(path)?.len() as f64);
+    }
+    fs::read_dir(path)?.map(|entry| bytes(&entry?.path())).sum()
 }

@@ -25,9 +25,10 @@ const BEFORE: &str = "\
 # The race of language models
 
 Written by `cargo xtask llm`, never by hand: what `cargo bench --bench llm` finds. Two untrained models, of which everybody \
-has the same weights, each player a process with two threads; they are asked in turn, one call each, in several fresh \
-starts, files in the page cache. Of speeds the first figure is that of the lower quartile of times, by which players are \
-compared as in [the race](race.md), of times the quartile itself; one call in ten is worse than what is in brackets.
+has the same weights, each player a process with two threads (or with one, where it says so); they are asked in turn, one call each, in several fresh \
+starts, files in the page cache. The peers' waiting threads spin, oneiro's sleep, as is everybody's default. Of speeds the first figure is that of the lower quartile of times, of times the quartile itself; \
+one call in ten is worse than what is in brackets. Players are compared turn by turn, as in [the race](race.md): the median \
+of the ratios.
 
 - `oneiro`: bundles by `export-llm`, through the Rust API
 - `genai`: onnxruntime-genai and what its builder exports for the processor; `last row`: with `prune_lm_head`, whose head \
@@ -43,7 +44,7 @@ What is asked:
 too; *warm*: it is the one before, and so is what a player keeps of it. llama.cpp reads all titles in one batch of \
 sequences that share the prompt, or title by title and forgets each, as is faster; genai can only do the latter
 - *open*: from the files to the first row read, without loading libraries and Python
-- *private*, *shared*: what is in memory after all that; shared are pages of files
+- *private*, *shared*: what is in memory after all that, or once a model is open; shared are pages of files
 
 First of all answers are compared with those of the transformers library in f32, over all tokens after a prompt of 32 rows \
 and for 20 titles. What is lost is the root of the mean square of differences, as a share of the deviation of the right \
