@@ -580,7 +580,7 @@ ONEIRO_API void oneiro_bundle_free(oneiro_bundle *bundle);
 
 /**
  * oneiro's own kernels multiply with weights of 4 and 8 bits, straight from the mapped files, where the processor has
- * AVX-512 with VNNI; elsewhere, and what they do not know, ONNX Runtime's.
+ * AVX2 or AVX-512 with VNNI; elsewhere, and what they do not know, ONNX Runtime's.
  */
 #define ONEIRO_KERNELS_OWN 0
 
@@ -1901,7 +1901,8 @@ ONEIRO_API size_t oneiro_language_model_context(const oneiro_language_model *mod
  *
  * text:    borrowed for the call.
  * out:     yours; free with oneiro_tokens_free.
- * Errors:  ONEIRO_INVALID_ARGUMENT (also a text of more than a mebibyte).
+ * Errors:  ONEIRO_INVALID_ARGUMENT (also a text of more than a mebibyte), ONEIRO_BAD_BUNDLE (a tokenizer that cannot
+ *          read it in time).
  * Threads: alone on this model, or beside others that do not change it.
  */
 ONEIRO_API

@@ -94,7 +94,7 @@ impl LanguageModel {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generated> {
         let model = &self.model;
-        let (rows, shared) = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
         self.cache.shared = shared;
         let noise = Philox::new(options.seed);
         let uniform = |step| noise.uniform(step);
@@ -107,7 +107,7 @@ impl LanguageModel {
     /// As [`generate`](Self::generate).
     pub fn search(&mut self, prompt: &Prompt, options: &BeamOptions) -> Result<Vec<Beam>> {
         let model = &self.model;
-        let (rows, shared) = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
         self.cache.shared = shared;
         model.search(&mut self.cache, &rows, options)
     }
@@ -120,7 +120,7 @@ impl LanguageModel {
     /// this model.
     pub fn titles(&mut self, prompt: &Prompt, options: &TitleOptions) -> Result<Vec<Title>> {
         let model = &self.model;
-        let (rows, shared) = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
         self.cache.shared = shared;
         model.likeliest_titles(&mut self.cache, &rows, options)
     }
@@ -142,7 +142,7 @@ impl LanguageModel {
         options: &ScoreOptions,
     ) -> Result<Vec<f32>> {
         let model = &self.model;
-        let (rows, shared) = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
         self.cache.shared = shared;
         model.score(&mut self.cache, &rows, titles, options)
     }
@@ -153,7 +153,7 @@ impl LanguageModel {
     /// As [`generate`](Self::generate).
     pub fn logits(&mut self, prompt: &Prompt, cancel: &Cancel) -> Result<Vec<f32>> {
         let model = &self.model;
-        let (rows, shared) = model.rows(prompt)?;
+        let (rows, shared) = model.rows(prompt, cancel)?;
         self.cache.shared = shared;
         model.read(&mut self.cache, &rows, cancel)?;
         model.logits(&self.cache, cancel)

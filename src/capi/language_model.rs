@@ -88,7 +88,8 @@ pub unsafe extern "C" fn oneiro_language_model_context(
 ///
 /// text:    borrowed for the call.
 /// out:     yours; free with oneiro_tokens_free.
-/// Errors:  ONEIRO_INVALID_ARGUMENT (also a text of more than a mebibyte).
+/// Errors:  ONEIRO_INVALID_ARGUMENT (also a text of more than a mebibyte), ONEIRO_BAD_BUNDLE (a tokenizer that cannot
+///          read it in time).
 /// Threads: alone on this model, or beside others that do not change it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_language_model_encode(

@@ -183,15 +183,16 @@ impl Model {
 
     /// The tokens of a text.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode(text)
+        self.tokenizer.encode("text", text)
     }
 
     /// The rows that a prompt is, the begin token first, and how many of them all users share.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a token that is not there, a row of another width or with numbers that are not
-    /// finite, and a prompt of nothing.
-    pub(crate) fn rows(&self, prompt: &Prompt) -> Result<(Vec<Row>, usize)> {
+    /// finite, and a prompt of nothing; [`Error::Part`] if the tokenizer cannot read a text in time; [`Error::Cancelled`],
+    /// [`Error::DeadlineExceeded`].
+    pub(crate) fn rows(&self, prompt: &Prompt, cancel: &Cancel) -> Result<(Vec<Row>, usize)> {
         let wrong = |reason: String| Err(Error::argument("prompt", reason));
         let mut rows: Vec<Row> = self.begin.map(Row::Token).into_iter().collect();
         let mut shared = 0;
@@ -199,7 +200,9 @@ impl Model {
             match piece {
                 Piece::Shared => shared = rows.len(),
                 Piece::Text(text) => {
-                    rows.extend(self.tokenizer.encode(text)?.into_iter().map(Row::Token));
+                    cancel.check()?;
+                    let tokens = self.tokenizer.encode("prompt", text)?;
+                    rows.extend(tokens.into_iter().map(Row::Token));
                 }
                 Piece::Token(token) if *token < self.tokens.len() => rows.push(Row::Token(*token)),
                 Piece::Token(token) => {

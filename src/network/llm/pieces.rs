@@ -29,6 +29,36 @@ const PATIENCE_PER_BYTE: Duration = Duration::from_micros(10);
 const MOST_CONTENT_BYTES: usize = 64;
 const MOST_TEXT_BYTES: usize = 8 << 20;
 
+/// How many steps a text may go through.
+const MOST_STEPS: usize = 64;
+
+/// The kinds of steps that are known to end without a panic whatever the text. Not among them: `Precompiled`, whose table
+/// the library believes, and `FixedLength`, which may be nothing.
+const NORMALIZERS: [&str; 11] = [
+    "NFC",
+    "NFD",
+    "NFKC",
+    "NFKD",
+    "Lowercase",
+    "Strip",
+    "StripAccents",
+    "Replace",
+    "ByteLevel",
+    "BertNormalizer",
+    "Nmt",
+];
+const PRE_TOKENIZERS: [&str; 9] = [
+    "Split",
+    "ByteLevel",
+    "Metaspace",
+    "Digits",
+    "Punctuation",
+    "Whitespace",
+    "WhitespaceSplit",
+    "BertPreTokenizer",
+    "UnicodeScripts",
+];
+
 /// The steps of a tokenizer before its model.
 pub(super) struct Pieces {
     normalizer: Vec<Normal>,
@@ -36,7 +66,13 @@ pub(super) struct Pieces {
 }
 
 /// A change of the text.
-enum Normal {
+struct Normal {
+    change: Change,
+    /// What each of a text's bytes becomes at most, if the file says so: a text that is put in the place of another.
+    growth: usize,
+}
+
+enum Change {
     Known(NormalizerWrapper),
     Replace(Expression, String),
 }
@@ -55,13 +91,13 @@ enum Cut {
 impl Pieces {
     /// Takes the steps out of a `tokenizer.json`.
     pub(super) fn take(tokenizer: &mut Value) -> Result<Self, String> {
-        let steps = |field: &'static str, steps: &str, tokenizer: &mut Value| {
-            let mut found = Vec::new();
-            flatten(tokenizer[field].take(), steps, &mut found);
-            found.into_iter().map(move |step| (field, step))
+        let mut steps = |field: &'static str, several: &str, known: &[&str]| {
+            let mut steps = Vec::new();
+            flatten(field, tokenizer[field].take(), several, known, &mut steps)?;
+            Ok::<_, String>(steps.into_iter().map(move |step| (field, step)))
         };
-        let normalizer = steps("normalizer", "normalizers", tokenizer);
-        let pre_tokenizer = steps("pre_tokenizer", "pretokenizers", tokenizer);
+        let normalizer = steps("normalizer", "normalizers", &NORMALIZERS)?;
+        let pre_tokenizer = steps("pre_tokenizer", "pretokenizers", &PRE_TOKENIZERS)?;
         Ok(Self {
             normalizer: normalizer.map(Normal::of).collect::<Result<_, _>>()?,
             pre_tokenizer: pre_tokenizer.map(Cut::of).collect::<Result<_, _>>()?,
@@ -72,11 +108,20 @@ impl Pieces {
     pub(super) fn of(&self, text: &str) -> tokenizers::Result<PreTokenizedString> {
         let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let until = Instant::now() + PATIENCE + PATIENCE_PER_BYTE * bytes;
+        let in_time = |field: &str| match Instant::now() < until {
+            true => Ok(()),
+            false => Err(format!("{field}: it takes too long")),
+        };
         let mut text = NormalizedString::from(text);
         for step in &self.normalizer {
-            match step {
-                Normal::Known(known) => known.normalize(&mut text)?,
-                Normal::Replace(expression, content) => {
+            in_time("normalizer")?;
+            let most = text.len().saturating_mul(step.growth);
+            if most > MOST_TEXT_BYTES {
+                return Err(format!("normalizer: a text of up to {most} bytes").into());
+            }
+            match &step.change {
+                Change::Known(known) => known.normalize(&mut text)?,
+                Change::Replace(expression, content) => {
                     text.replace(expression.until(until), content)?;
                 }
             }
@@ -88,6 +133,7 @@ impl Pieces {
         // Without empty ones.
         pieces.split(|_, piece| Ok([piece]))?;
         for step in &self.pre_tokenizer {
+            in_time("pre_tokenizer")?;
             match step {
                 Cut::Known(known) => known.pre_tokenize(&mut pieces)?,
                 Cut::Split {
@@ -108,19 +154,38 @@ impl Pieces {
 }
 
 /// The steps of a step, or nothing.
-fn flatten(step: Value, field: &str, found: &mut Vec<Value>) {
-    match step {
-        Value::Null => {}
-        Value::Object(mut several)
-            if several.get("type").is_some_and(|kind| kind == "Sequence") =>
-        {
-            if let Some(Value::Array(steps)) = several.remove(field) {
-                steps
-                    .into_iter()
-                    .for_each(|step| flatten(step, field, found));
+///
+/// The library would also take a step that does not say what it is, by what it looks like. Here it has to.
+fn flatten(
+    field: &str,
+    step: Value,
+    several: &str,
+    known: &[&str],
+    found: &mut Vec<Value>,
+) -> Result<(), String> {
+    if step.is_null() {
+        return Ok(());
+    }
+    match step["type"].as_str() {
+        Some("Sequence") => {
+            let steps = match step {
+                Value::Object(mut fields) => fields.remove(several),
+                _ => None,
+            };
+            let Some(Value::Array(steps)) = steps else {
+                return Err(format!("{field}: a Sequence without `{several}`"));
+            };
+            for step in steps {
+                flatten(field, step, several, known, found)?;
             }
         }
-        one => found.push(one),
+        Some(kind) if known.contains(&kind) => found.push(step),
+        Some(kind) => return Err(format!("{field}: the type `{}` is not known", short(kind))),
+        None => return Err(format!("{field}: a step without a `type`")),
+    }
+    match found.len() <= MOST_STEPS {
+        true => Ok(()),
+        false => Err(format!("{field}: more than {MOST_STEPS} steps")),
     }
 }
 
@@ -134,11 +199,15 @@ impl Normal {
                 "{field}: a content of {found} bytes, at most {most}"
             ));
         }
+        let is_replace = step["type"] == "Replace";
+        // In the place of each byte, or in front of it where nothing is replaced.
+        let growth = if is_replace { content.len() + 1 } else { 1 };
         let pattern = step["pattern"]["Regex"].as_str();
-        Ok(match pattern.filter(|_| step["type"] == "Replace") {
-            Some(pattern) => Self::Replace(Expression::new(field, pattern)?, content.into()),
-            None => Self::Known(serde_json::from_value(step).map_err(wrong)?),
-        })
+        let change = match pattern.filter(|_| is_replace) {
+            Some(pattern) => Change::Replace(Expression::new(field, pattern)?, content.into()),
+            None => Change::Known(serde_json::from_value(step).map_err(wrong)?),
+        };
+        Ok(Self { change, growth })
     }
 }
 
@@ -311,7 +380,7 @@ mod tests {
             for (place, (reference, tokens)) in both.iter().enumerate() {
                 for text in &texts {
                     let expected = reference.encode_fast(text.as_str(), false).unwrap();
-                    let found = tokens.encode(text).unwrap();
+                    let found = tokens.encode("text", text).unwrap();
                     prop_assert_eq!(&found[..], expected.get_ids(), "{} of {:?}", place, text);
                 }
             }
@@ -341,7 +410,7 @@ mod tests {
         ] {
             let tokens = open(&tokenizer).unwrap();
             let start = Instant::now();
-            let error = tokens.encode(&text).unwrap_err().to_string();
+            let error = tokens.encode("text", &text).unwrap_err().to_string();
             assert!(
                 start.elapsed() < Duration::from_secs(5),
                 "{:?}",
@@ -352,7 +421,7 @@ mod tests {
                 "{error}"
             );
             assert!(error.contains("backtracking"), "{error}");
-            assert!(tokens.encode("b").is_ok());
+            assert!(tokens.encode("text", "b").is_ok());
         }
     }
 
@@ -375,9 +444,12 @@ mod tests {
             split("a(?=.*$)", "Isolated", false),
         ))
         .unwrap();
-        assert_eq!(tokens.encode("aab").unwrap().len(), 3);
+        assert_eq!(tokens.encode("text", "aab").unwrap().len(), 3);
         let start = Instant::now();
-        let error = tokens.encode(&"a".repeat(1 << 17)).unwrap_err().to_string();
+        let error = tokens
+            .encode("text", &"a".repeat(1 << 17))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("pre_tokenizer: `a(?=.*$)`: it takes too long"),
             "{error}"
@@ -404,10 +476,58 @@ mod tests {
             json!({"type": "Sequence", "normalizers": more}),
             Value::Null,
         ));
-        let error = tokens.unwrap().encode("a").unwrap_err().to_string();
+        let error = tokens.unwrap().encode("text", "a").unwrap_err().to_string();
         assert!(
-            error.contains("normalizer: a text of 16777216 bytes"),
+            error.contains("normalizer: a text of up to 17039360 bytes"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn steps_that_are_not_known_are_refused() {
+        let refused = |normalizer: Value, pre_tokenizer: Value| {
+            let error = open(&tokenizer(normalizer, pre_tokenizer)).unwrap_err();
+            error.to_string()
+        };
+        let many = json!({"type": "Sequence", "normalizers": vec![json!({"type": "NFC"}); 65]});
+        for (step, words) in [
+            (
+                json!({"type": "Precompiled", "precompiled_charsmap": "/////w=="}),
+                "the type `Precompiled` is not known",
+            ),
+            // The library would take these for what they look like.
+            (
+                json!({"pattern": {"Regex": "(a+)+$"}, "content": ""}),
+                "a step without a `type`",
+            ),
+            (json!({"prepend": "a"}), "a step without a `type`"),
+            (
+                json!({"normalizers": [{"type": "NFC"}]}),
+                "a step without a `type`",
+            ),
+            (json!("NFC"), "a step without a `type`"),
+            (
+                json!({"type": "Sequence", "normalizers": 1}),
+                "a Sequence without `normalizers`",
+            ),
+            (many, "more than 64 steps"),
+        ] {
+            let error = refused(step, Value::Null);
+            assert!(error.contains(&format!("normalizer: {words}")), "{error}");
+        }
+        let error = refused(Value::Null, json!({"type": "FixedLength", "length": 0}));
+        let words = "pre_tokenizer: the type `FixedLength` is not known";
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn a_text_has_the_same_tokens_every_time() {
+        let mut tokenizer = tokenizer(Value::Null, Value::Null);
+        let expected = open(&tokenizer).unwrap().encode("text", "ababab").unwrap();
+        tokenizer["model"]["dropout"] = json!(0.5);
+        let tokens = open(&tokenizer).unwrap();
+        for _ in 0..30 {
+            assert_eq!(tokens.encode("text", "ababab").unwrap(), expected);
+        }
     }
 }

@@ -96,8 +96,11 @@ impl Model {
         }];
         let mut found: Vec<Title> = Vec::new();
         for depth in 0.. {
-            // The last token of each has yet to be read.
-            self.check_length(prompt.len() + depth)?;
+            // The last token of each has yet to be read. Titles that do not fit behind the prompt are not written.
+            match self.check_length(prompt.len() + depth) {
+                Err(_) if !found.is_empty() => break,
+                fits => fits?,
+            }
             let next = match self.next(trie, &mut branches, &mut going, options.among, cancel) {
                 Err(Error::DeadlineExceeded) if !found.is_empty() => break,
                 next => next?,

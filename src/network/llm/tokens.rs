@@ -87,10 +87,10 @@ impl Tokens {
     /// # Errors
     /// [`Error::InvalidArgument`] for a text of more than a mebibyte; [`Error::Part`] if the tokenizer cannot read it, or not
     /// in time.
-    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
+    pub(super) fn encode(&self, parameter: &'static str, text: &str) -> Result<Vec<u32>> {
         if text.len() > MAX_TEXT_BYTES {
             let reason = format!("a text of {} bytes, at most {MAX_TEXT_BYTES}", text.len());
-            return Err(Error::argument("prompt", reason));
+            return Err(Error::argument(parameter, reason));
         }
         if text.is_empty() {
             return Ok(Vec::new());
@@ -215,6 +215,10 @@ fn make_plain(tokenizer: &mut Value) {
     tokenizer["added_tokens"] = Value::Array(Vec::new());
     for field in ["post_processor", "truncation", "padding", "decoder"] {
         tokenizer[field] = Value::Null;
+    }
+    // For training: a text would have other tokens each time.
+    if let Some(dropout) = tokenizer["model"].get_mut("dropout") {
+        *dropout = Value::Null;
     }
     without_prepend(&mut tokenizer["normalizer"]);
     without_space_in_front(&mut tokenizer["pre_tokenizer"]);
@@ -358,12 +362,15 @@ pub(super) mod tests {
         let tokens = open(&pieces(), 301).unwrap();
         let id = |token: &str| tokens.tokenizer.token_to_id(token).unwrap();
         // No begin token, no space in front.
-        assert_eq!(tokens.encode("ab").unwrap(), [id("ab")]);
-        assert_eq!(tokens.encode(" a").unwrap(), [id("\u{2581}a")]);
+        assert_eq!(tokens.encode("text", "ab").unwrap(), [id("ab")]);
+        assert_eq!(tokens.encode("text", " a").unwrap(), [id("\u{2581}a")]);
         // What looks like a special token is characters.
-        assert_eq!(tokens.encode("<s>").unwrap(), [id("<"), id("s"), id(">")]);
-        assert!(!tokens.encode("<item>").unwrap().contains(&300));
-        assert_eq!(tokens.encode("").unwrap(), [0; 0]);
+        assert_eq!(
+            tokens.encode("text", "<s>").unwrap(),
+            [id("<"), id("s"), id(">")]
+        );
+        assert!(!tokens.encode("text", "<item>").unwrap().contains(&300));
+        assert_eq!(tokens.encode("text", "").unwrap(), [0; 0]);
     }
 
     #[test]
@@ -389,9 +396,13 @@ pub(super) mod tests {
         ] {
             let tokens = open(&tokenizer, 301).unwrap();
             let id = |token: &str| tokens.tokenizer.token_to_id(token).unwrap();
-            assert_eq!(tokens.encode("ab").unwrap(), [id("ab")], "{tokenizer}");
             assert_eq!(
-                tokens.encode(" a").unwrap(),
+                tokens.encode("text", "ab").unwrap(),
+                [id("ab")],
+                "{tokenizer}"
+            );
+            assert_eq!(
+                tokens.encode("text", " a").unwrap(),
                 [id("\u{2581}a")],
                 "{tokenizer}"
             );
@@ -402,7 +413,10 @@ pub(super) mod tests {
     fn tokens_become_text_again_and_special_ones_are_silent() {
         let tokens = open(&pieces(), 301).unwrap();
         for written in ["ab a", "  Ünïcödé 漢字 🎬", "<s>\n<item>"] {
-            assert_eq!(text(&tokens, &tokens.encode(written).unwrap()), written);
+            assert_eq!(
+                text(&tokens, &tokens.encode("text", written).unwrap()),
+                written
+            );
         }
         assert_eq!(text(&tokens, &[1, 300, 2, 299, 4_000_000_000]), "<item>");
     }
@@ -439,7 +453,7 @@ pub(super) mod tests {
         let cut = Tokens::open("tokenizer", b"{\"decoder\"", 301).unwrap_err();
         assert!(cut.to_string().contains("EOF"), "{cut}");
         let tokens = open(&pieces(), 301).unwrap();
-        let long = tokens.encode(&"a".repeat(MAX_TEXT_BYTES + 1));
+        let long = tokens.encode("text", &"a".repeat(MAX_TEXT_BYTES + 1));
         assert!(matches!(long, Err(Error::InvalidArgument { .. })));
     }
 
@@ -463,7 +477,7 @@ pub(super) mod tests {
             let tokens = open(&pieces(), 301).unwrap();
             // The one character that this alphabet cannot tell from a space.
             let written = text.replace(SPACE, " ");
-            prop_assert_eq!(super::tests::text(&tokens, &tokens.encode(&text).unwrap()), written);
+            prop_assert_eq!(super::tests::text(&tokens, &tokens.encode("text", &text).unwrap()), written);
         }
     }
 }
