@@ -19,7 +19,7 @@ use ort::environment::{Environment, EnvironmentBuilder};
 use ort::logging::LogLevel;
 use parking_lot::Mutex;
 
-use super::room::Room;
+use super::room;
 use crate::error::{Error, Result};
 
 /// The oldest version that will do: that of the API this crate was built against.
@@ -31,7 +31,6 @@ pub use ort::sys::OrtApiBase;
 struct Loaded {
     environment: Environment,
     path: Option<PathBuf>,
-    _room: Room,
 }
 
 /// Never dropped: ONNX Runtime cannot build a second environment in one process.
@@ -216,7 +215,10 @@ fn open(file: &Path, tried: &mut Vec<String>) -> Result<Option<&'static Loaded>>
         return Ok(None);
     }
     match ort::init_from(file) {
-        Ok(builder) => Ok(Some(start(builder, Some(file.into()))?)),
+        Ok(builder) => {
+            room::make();
+            Ok(Some(start(builder, Some(file.into()))?))
+        }
         Err(error) => {
             use ort::LoadDynamicError as E;
             tried.push(match error {
@@ -252,7 +254,6 @@ fn forbid_telemetry() {
 
 fn start(builder: EnvironmentBuilder, path: Option<PathBuf>) -> Result<&'static Loaded> {
     forbid_telemetry();
-    let room = Room::make();
     let environment = builder
         .with_name("oneiro")
         .with_telemetry(false)
@@ -270,11 +271,7 @@ fn start(builder: EnvironmentBuilder, path: Option<PathBuf>) -> Result<&'static 
             reason: error.message().into(),
         })?;
     environment.set_log_level(LogLevel::Warning);
-    Ok(LOADED.get_or_init(|| Loaded {
-        environment,
-        path,
-        _room: room,
-    }))
+    Ok(LOADED.get_or_init(|| Loaded { environment, path }))
 }
 
 fn already(loaded: &Loaded) -> Error {
