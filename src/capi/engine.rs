@@ -26,7 +26,7 @@ pub const ONEIRO_PREPACK_ON: i32 = 2;
 pub const ONEIRO_PREPACK_OFF: i32 = 3;
 
 /// oneiro's own kernels multiply with weights of 4 and 8 bits, straight from the mapped files, where the processor has
-/// AVX-512 with VNNI; elsewhere, and what they do not know, ONNX Runtime's.
+/// AVX2 or AVX-512 with VNNI; elsewhere, and what they do not know, ONNX Runtime's.
 pub const ONEIRO_KERNELS_OWN: i32 = 0;
 /// ONNX Runtime's kernels multiply with weights of 4 and 8 bits: these have to be prepacked.
 pub const ONEIRO_KERNELS_RUNTIME: i32 = 1;

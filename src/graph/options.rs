@@ -49,8 +49,8 @@ pub enum Provider {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kernels {
-    /// oneiro's own where the processor has AVX-512 with VNNI: weights stay mapped, and a graph opens at once. Elsewhere,
-    /// and for what they do not know, ONNX Runtime's.
+    /// oneiro's own where the processor has AVX2, or AVX-512 with VNNI: weights stay mapped, and a graph opens at once.
+    /// Elsewhere, and for what they do not know, ONNX Runtime's.
     #[default]
     Own,
     /// ONNX Runtime's, which need prepacked weights.

@@ -16,7 +16,7 @@ use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use super::onnx::{Node, Nodes};
-use kernel::{Bits, Shape};
+use kernel::{Bits, Shape, Vectors};
 
 /// Whose operator it is.
 const RUNTIME: &str = "com.microsoft";
@@ -47,7 +47,7 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
     let ours: Vec<bool> = nodes
         .node
         .iter()
-        .map(|node| kernel::is_possible() && is_known(node, &constants))
+        .map(|node| Vectors::best().is_some() && is_known(node, &constants))
         .collect();
     if !ours.contains(&true) {
         return Ok(None);
@@ -59,16 +59,23 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
         .count();
     let left = products - ours.iter().filter(|&&ours| ours).count();
     let mut handed = model.to_vec();
-    // ModelProto.graph, GraphProto.node, NodeProto.domain.
-    for graph in fields(model, 0..model.len(), 7)? {
-        for (node, _) in fields(model, graph, 1)?
-            .into_iter()
-            .zip(&ours)
-            .filter(|(_, ours)| **ours)
-        {
-            for domain in fields(model, node, 7)? {
-                handed[domain].copy_from_slice(OURS.as_bytes());
+    // ModelProto.graph, GraphProto.node, NodeProto.domain. A field that comes twice is allowed, and never written: such a
+    // model is left as it is.
+    let graphs = fields(model, 0..model.len(), 7)?;
+    let [graph] = &graphs[..] else {
+        return Ok(None);
+    };
+    let places = fields(model, graph.clone(), 1)?;
+    if places.len() != ours.len() {
+        return Ok(None);
+    }
+    for (node, _) in places.into_iter().zip(&ours).filter(|(_, ours)| **ours) {
+        let domains = fields(model, node, 7)?;
+        match &domains[..] {
+            [domain] if model.get(domain.clone()) == Some(RUNTIME.as_bytes()) => {
+                handed[domain.clone()].copy_from_slice(OURS.as_bytes());
             }
+            _ => return Ok(None),
         }
     }
     // ModelProto.opset_import: its domain, and its version 1.
@@ -191,7 +198,7 @@ mod tests {
 
     #[test]
     fn nodes_that_are_known_change_hands_and_nothing_else_does() {
-        if !kernel::is_possible() {
+        if Vectors::best().is_none() {
             return;
         }
         let nodes = || {
@@ -224,6 +231,30 @@ mod tests {
         }
         assert_eq!(changed[5..], before.encode_to_vec());
         assert_eq!(changed[..5], bytes[..5]);
+        // Fields that come twice: what they are merged to is known, but not where it stands.
+        let graph = Model {
+            graph: Some(Nodes::default()),
+            ..Model::default()
+        };
+        let encoded = model(nodes()).encode_to_vec();
+        let twice = [&graph.encode_to_vec()[..], &encoded].concat();
+        let merged = Model::decode(&twice[..]).unwrap();
+        assert!(
+            hand_over(&twice, merged.graph.as_ref().unwrap())
+                .unwrap()
+                .is_none()
+        );
+        let mut known = node(RUNTIME, 32, 4, &["x", "w", "s"]).encode_to_vec();
+        // NodeProto.domain: another in front of the one that holds.
+        known.splice(0..0, [7 << 3 | 2, 1, b'x']);
+        let others = model(Vec::new()).graph.unwrap().encode_to_vec();
+        let varint = |bytes: &[u8]| [(bytes.len() % 128) as u8 | 128, (bytes.len() / 128) as u8];
+        let graph = [&[1 << 3 | 2][..], &varint(&known), &known, &others].concat();
+        let twice = [&[7 << 3 | 2][..], &varint(&graph), &graph].concat();
+        let merged = Model::decode(&twice[..]).unwrap();
+        let merged = merged.graph.as_ref().unwrap();
+        assert_eq!(merged.node[0].domain, RUNTIME);
+        assert!(hand_over(&twice, merged).unwrap().is_none());
         let none = model(nodes()[1..7].to_vec());
         assert!(
             hand_over(&none.encode_to_vec(), none.graph.as_ref().unwrap())

@@ -8,7 +8,7 @@ use ort::operator::{
 use ort::value::{TensorElementType, ValueRef};
 use parking_lot::Mutex;
 
-use super::kernel::{Chunk, Product, Shape, round};
+use super::kernel::{Chunk, Product, Shape, Vectors, round};
 use super::{NAME, OURS, shape_of};
 
 /// So many pieces of work are enough for threads to end together.
@@ -35,6 +35,7 @@ struct MatMulNBits {
 
 /// A node.
 struct Node {
+    vectors: Vectors,
     shape: Shape,
     chunks: Arc<Mutex<Vec<Chunk>>>,
 }
@@ -61,7 +62,9 @@ impl Operator for MatMulNBits {
 
     fn create_kernel<'node>(&self, node: &KernelContext<'node>) -> ort::Result<Node> {
         let shape = shape_of(|name| node.get(name));
+        let vectors = Vectors::best();
         Ok(Node {
+            vectors: vectors.ok_or_else(|| ort::Error::new("no vectors that are known"))?,
             shape: shape.ok_or_else(|| ort::Error::new("attributes that are not known"))?,
             chunks: Arc::clone(&self.chunks),
         })
@@ -107,9 +110,9 @@ impl Kernel for Node {
             .chunks_exact(shape.k)
             .zip(chunks.chunks_exact_mut(shape.chunks()))
         {
-            round(shape.bits, row, chunks);
+            round(self.vectors, shape.bits, row, chunks);
         }
-        let product = Product::new(shape, weights, scales, chunks, out);
+        let product = Product::new(self.vectors, shape, weights, scales, chunks, out);
         let product =
             product.ok_or_else(|| ort::Error::new("tensors that do not fit the attributes"))?;
         let by_bytes = PIECE_BYTES.div_ceil(shape.row_bytes());
