@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oneiro::{
-    Bundle, Cancel, Ended, Engine, EngineOptions, GenerateOptions, Generated, GraphOptions,
-    LanguageModel, Prompt,
+    Among, Bundle, Cancel, Ended, Engine, EngineOptions, GenerateOptions, Generated, GraphOptions,
+    LanguageModel, Prompt, TitleOptions,
 };
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::ranking::{Named, name};
+use crate::table::{self, Side};
 use crate::{output, wait};
 
 /// Continue a text with a language model of a bundle
@@ -29,6 +31,16 @@ pub struct Arguments {
     /// The language model to use, instead of the first
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Write with an adapter of the bundle
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Instead of a text, the N titles of the catalog that are likeliest to come next, by a beam search
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..),
+          conflicts_with_all = ["tokens", "temperature", "top_k", "top_p", "seed", "stop", "logprobs"])]
+    titles: Option<u8>,
+    /// Let titles compete with titles only, not with all else that could be written
+    #[arg(long, requires = "titles")]
+    among_titles: bool,
     /// How many tokens at most
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     tokens: u32,
@@ -69,7 +81,8 @@ const EXAMPLES: &str = "\
 Examples:
   oneiro generate models/tiny-lm --prompt \"After Nightjar people like \" --tokens 20
   oneiro generate models/tiny-lm --prompt Once --temperature 0.8 --top-p 0.95 --seed 7
-  oneiro generate models/tiny-lm --prompt Once --tokens 5 --json --logprobs 3";
+  oneiro generate models/tiny-lm --prompt Once --tokens 5 --json --logprobs 3
+  oneiro generate models/tiny-lm --prompt \"After Nightjar people like \" --titles 5";
 
 /// When the first text came, and why no more went out.
 #[derive(Default)]
@@ -85,9 +98,20 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let engine = wait::on("Opening the bundle", || open(arguments))?;
     let opening = opening.elapsed();
     let mut model = engine.language_model(arguments.model.as_deref())?;
+    model.adapt(arguments.adapter.as_deref())?;
+    let prompt = Prompt::new().text(arguments.prompt.as_str());
+    if let Some(count) = arguments.titles {
+        let took = titles(arguments, &mut model, &prompt, count.into(), cancel)?;
+        if arguments.timing {
+            let [opening, took] = [opening, took].map(|time| time.as_secs_f64() * 1e3);
+            output::note(format_args!(
+                "opened in {opening:.1} ms; titles after {took:.1} ms"
+            ));
+        }
+        return Ok(());
+    }
     let button = cancel.clone();
     let options = options(arguments, cancel);
-    let prompt = Prompt::new().text(arguments.prompt.as_str());
     let writing = Instant::now();
     let mut progress = Progress::default();
     let outcome = model.generate(&prompt, &options, &mut |text| {
@@ -141,6 +165,53 @@ fn options(arguments: &Arguments, cancel: Cancel) -> GenerateOptions {
     options.deadline = arguments.deadline_ms.map(Duration::from_millis);
     options.cancel = cancel;
     options
+}
+
+/// Prints the likeliest titles, best first. How long it took to find them.
+fn titles(
+    arguments: &Arguments,
+    model: &mut LanguageModel,
+    prompt: &Prompt,
+    count: usize,
+    cancel: Cancel,
+) -> Result<Duration, Failure> {
+    let mut options = TitleOptions::default();
+    options.count = count;
+    options.beams = options.beams.max(count);
+    if arguments.among_titles {
+        options.among = Among::Titles;
+    }
+    options.deadline = arguments.deadline_ms.map(Duration::from_millis);
+    options.cancel = cancel;
+    let started = Instant::now();
+    let found = model.titles(prompt, &options)?;
+    let took = started.elapsed();
+    let catalog = model.engine().catalog();
+    if arguments.json {
+        let mut titles = Vec::with_capacity(found.len());
+        for title in &found {
+            let items = Named::all(catalog, &title.items)?;
+            titles.push(json!({ "items": items, "score": title.score }));
+        }
+        output::json(&json!({ "titles": titles }))?;
+        return Ok(took);
+    }
+    let mut rows = Vec::with_capacity(found.len());
+    for (rank, title) in (1..).zip(&found) {
+        let rank = if output::is_read() {
+            format!("{rank}")
+        } else {
+            String::new()
+        };
+        // All of its items have it.
+        let title_of = title
+            .items
+            .first()
+            .map_or(Ok(String::new()), |&item| name(catalog, item))?;
+        rows.push([rank, title_of, format!("{:.3}", title.score)]);
+    }
+    output::results(|out| table::write(out, "", [Side::Right, Side::Left, Side::Right], &rows))?;
+    Ok(took)
 }
 
 /// How likely each token was after the prompt and the tokens before, whatever the temperature, and the `count` likeliest.

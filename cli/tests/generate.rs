@@ -81,6 +81,40 @@ fn logprobs_tell_how_likely_each_token_was() {
 }
 
 #[test]
+fn titles_of_the_catalog_come_out_best_first() {
+    let bundle = bundle("tiny-lm");
+    let titles = |more: &[&str]| {
+        let arguments = ["generate", &bundle, "--prompt", PROMPT, "--titles", "3"];
+        oneiro(&[&arguments, more].concat())
+    };
+    let found = |more: &[&str]| -> Vec<(String, f64)> {
+        let json = titles(&[&["--json"], more].concat()).json();
+        let titles = json["titles"].as_array().unwrap().iter();
+        let named = titles.map(|title| {
+            let name = title["items"][0]["title"].as_str().unwrap();
+            (name.to_owned(), title["score"].as_f64().unwrap())
+        });
+        named.collect()
+    };
+    let best = found(&[]);
+    assert!(
+        best.len() == 3 && best.is_sorted_by(|a, b| a.1 >= b.1),
+        "{best:?}"
+    );
+    let answer = titles(&["--timing"]);
+    for (line, (title, score)) in answer.stdout.lines().zip(&best) {
+        assert!(line.starts_with(title.as_str()), "{line}");
+        assert!(line.ends_with(&format!("  {score:.3}")), "{line}");
+    }
+    assert!(answer.stderr.contains("titles after"), "{}", answer.stderr);
+    // Something else could not be written: what is left is more for each.
+    assert!(found(&["--among-titles"])[0].1 > best[0].1);
+    assert_ne!(found(&["--adapter", "taste"]), best);
+    assert!(titles(&["--temperature", "1"]).stderr.contains("--titles"));
+    assert!(titles(&["--adapter", "other"]).error(3).contains("other"));
+}
+
+#[test]
 fn what_cannot_be_written_says_why() {
     let bundle = bundle("tiny-lm");
     let long = "x ".repeat(200);
