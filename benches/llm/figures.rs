@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Course;
-use super::player::{GENAI, GENAI_LAST, INT4, INT4_ALONE, INT8, LLAMA, PLAYERS, Player};
+use super::player::{GENAI, GENAI_LAST, INT4, INT8, LLAMA, PLAYERS, Player};
 
 /// By player and question, everything in the order of coming.
 #[derive(Default)]
@@ -128,8 +128,7 @@ impl Figures {
             );
             times(&format!("prefill of {rows}"), INT8, &LLAMA, &question, 1.0);
         }
-        let ours = best(&[INT4, INT4_ALONE], &course.decode());
-        times("decode", ours, &decode, &course.decode(), 1.0);
+        times("decode", INT4, &decode, &course.decode(), 1.0);
         let cold = course.cold();
         let ours = best(&[INT8, INT4], &cold);
         times("titles, cold", ours, &titles, &cold, 1.5);
