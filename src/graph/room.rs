@@ -5,6 +5,13 @@
 //! Asking for them at once saves a twentieth of the time from a process's start to its first recommendation
 //! (`cargo xtask race --only start`). Other allocators take larger pieces from the system by themselves.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The block that lies above the room.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+static ABOVE: AtomicPtr<libc::c_void> = AtomicPtr::new(std::ptr::null_mut());
+
 /// Takes memory from the C library's heap, has the system fill it with pages, and hands it back to the heap, where the next
 /// small blocks will come from. To be called once, right before ONNX Runtime is started.
 ///
@@ -31,7 +38,9 @@ pub(super) fn make() {
         }
     }
     // The top of the heap goes back to the system when it is free, so the last block stays where it is.
-    for &block in &blocks[..BLOCKS - 1] {
+    let (room, above) = blocks.split_at(BLOCKS - 1);
+    ABOVE.store(above[0], Ordering::Relaxed);
+    for &block in room {
         // SAFETY: it came from `malloc`, or is null.
         unsafe { libc::free(block) };
     }
