@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::network::llm::{
-    Beam, BeamOptions, Cache, GenerateOptions, Generated, Model, Prompt, ScoreOptions, Title,
+    Beam, BeamOptions, Cache, GenerateOptions, Generated, Model, Prompt, Row, ScoreOptions, Title,
     TitleOptions,
 };
 use crate::retrieve::Philox;
@@ -93,12 +93,12 @@ impl LanguageModel {
         options: &GenerateOptions,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generated> {
-        let model = &self.model;
-        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
-        self.cache.shared = shared;
+        let cancel = options.cancel.limited(options.deadline);
+        let rows = self.rows(prompt, &cancel)?;
         let noise = Philox::new(options.seed);
         let uniform = |step| noise.uniform(step);
-        model.generate(&mut self.cache, &rows, options, &uniform, on_text)
+        self.model
+            .generate(&mut self.cache, &rows, options, &uniform, &cancel, on_text)
     }
 
     /// The likeliest continuations of a prompt, best first, by beam search.
@@ -106,10 +106,9 @@ impl LanguageModel {
     /// # Errors
     /// As [`generate`](Self::generate).
     pub fn search(&mut self, prompt: &Prompt, options: &BeamOptions) -> Result<Vec<Beam>> {
-        let model = &self.model;
-        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
-        self.cache.shared = shared;
-        model.search(&mut self.cache, &rows, options)
+        let cancel = options.cancel.limited(options.deadline);
+        let rows = self.rows(prompt, &cancel)?;
+        self.model.search(&mut self.cache, &rows, options, &cancel)
     }
 
     /// The likeliest titles of the whole catalog as the continuation of a prompt, best first, by a beam search along the
@@ -119,10 +118,10 @@ impl LanguageModel {
     /// As [`generate`](Self::generate); [`Error::Unsupported`](crate::Error::Unsupported) if the bundle has no such tree for
     /// this model.
     pub fn titles(&mut self, prompt: &Prompt, options: &TitleOptions) -> Result<Vec<Title>> {
-        let model = &self.model;
-        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
-        self.cache.shared = shared;
-        model.likeliest_titles(&mut self.cache, &rows, options)
+        let cancel = options.cancel.limited(options.deadline);
+        let rows = self.rows(prompt, &cancel)?;
+        self.model
+            .likeliest_titles(&mut self.cache, &rows, options, &cancel)
     }
 
     /// How likely each title is as the continuation of a prompt: the sum of the log-probabilities of its tokens and of the
@@ -141,10 +140,10 @@ impl LanguageModel {
         titles: &[T],
         options: &ScoreOptions,
     ) -> Result<Vec<f32>> {
-        let model = &self.model;
-        let (rows, shared) = model.rows(prompt, &options.cancel.limited(options.deadline))?;
-        self.cache.shared = shared;
-        model.score(&mut self.cache, &rows, titles, options)
+        let cancel = options.cancel.limited(options.deadline);
+        let rows = self.rows(prompt, &cancel)?;
+        self.model
+            .score(&mut self.cache, &rows, titles, options.among, &cancel)
     }
 
     /// The logits `[V]` of what may come after a prompt.
@@ -152,11 +151,16 @@ impl LanguageModel {
     /// # Errors
     /// As [`generate`](Self::generate).
     pub fn logits(&mut self, prompt: &Prompt, cancel: &Cancel) -> Result<Vec<f32>> {
-        let model = &self.model;
-        let (rows, shared) = model.rows(prompt, cancel)?;
+        let rows = self.rows(prompt, cancel)?;
+        self.model.read(&mut self.cache, &rows, cancel)?;
+        self.model.logits(&self.cache, cancel)
+    }
+
+    /// The rows that a prompt is; how many of them all users share is noted.
+    fn rows(&mut self, prompt: &Prompt, cancel: &Cancel) -> Result<Vec<Row>> {
+        let (rows, shared) = self.model.rows(prompt, cancel)?;
         self.cache.shared = shared;
-        model.read(&mut self.cache, &rows, cancel)?;
-        model.logits(&self.cache, cancel)
+        Ok(rows)
     }
 
     /// What the keys and values of what it has read take, in bytes: private memory, kept until [`forget`](Self::forget).

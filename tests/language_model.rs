@@ -430,6 +430,16 @@ fn what_all_users_share_is_read_once_and_changes_no_answer() {
             assert_close(&found, &expected, rest);
             assert!(kept() > 0);
         }
+        // Another beginning is kept beside it, up to so many; one that is there already takes nothing more.
+        let mut before = kept();
+        for number in 0..20 {
+            let template = Prompt::new().text(format!("Template {number}: ")).shared();
+            let found = model(&engine, name).logits(&template, &cancel).unwrap();
+            assert_eq!(kept() > before, number < 7, "{number}");
+            before = kept();
+            let again = model(&engine, name).logits(&template, &cancel).unwrap();
+            assert_eq!((found, kept()), (again, before));
+        }
         let other = Prompt::new().text("Another").shared().text(" text");
         let found = model(&engine, name).logits(&other, &cancel).unwrap();
         let expected = model(&engine, name)
@@ -508,6 +518,7 @@ fn titles_share_their_node_and_a_tree_that_does_not_fit_is_refused() {
         ("children", 3, 0_u32),
         ("items", 0, 40),
         ("item_starts", 30, 99),
+        ("tokens", 5, 100_000),
     ] {
         let folder = changed::copy(BUNDLE, |_| {});
         let at = start(tensor) + 4 * place;
@@ -562,6 +573,44 @@ fn equal_titles_share_a_score_and_line_breaks_are_spaces() {
                 .len(),
             1
         );
+    }
+}
+
+#[test]
+fn a_title_longer_than_a_run_scores_as_token_by_token() {
+    // The graph has positions for so many rows.
+    let folder = changed::copy(BUNDLE, |manifest| {
+        for name in MODELS {
+            manifest["language_models"][name]["context"] = json!(384);
+        }
+    });
+    let engine = Engine::open(folder.path()).unwrap();
+    // Each of these characters is as many tokens as bytes.
+    let long = "ŧ".repeat(140) + "€".repeat(12).as_str();
+    let titles = ["The Lantern", &long, "The Lighthouse"];
+    for name in MODELS {
+        let mut model = model(&engine, name);
+        let end = engine.manifest().language_models[name].end_of_title;
+        let tokens: Vec<u32> = model
+            .encode(&long)
+            .unwrap()
+            .into_iter()
+            .chain(end)
+            .collect();
+        assert!(tokens.len() > 257, "{}", tokens.len());
+        let scoring = ScoreOptions::default();
+        let scores = model.score(&"After".into(), &titles, &scoring).unwrap();
+        let alone = |title| model.score(&"After".into(), &[title], &scoring).unwrap()[0];
+        assert_close(&scores, &titles.map(alone), name);
+        let (mut text, mut expected) = (Prompt::from("After"), 0.0);
+        for token in tokens {
+            let logits = model.logits(&text, &Cancel::new()).unwrap();
+            let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+            expected += f64::from(logits[token as usize]) - sum.ln();
+            text = text.token(token);
+        }
+        let error = (f64::from(scores[1]) / expected - 1.0).abs();
+        assert!(error < 1e-5, "{name}: {}, expected {expected}", scores[1]);
     }
 }
 

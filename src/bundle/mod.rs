@@ -157,7 +157,9 @@ impl Bundle {
         }
         let mut title_tries = BTreeMap::new();
         for (name, entry) in titles(&manifest) {
-            let trie = TitleTrie::open(table(&entry.part)?, manifest.catalog.items)?;
+            let (items, model) = (manifest.catalog.items, &manifest.language_models[name]);
+            let vocabulary = manifest.token_tables[&model.tokens].rows;
+            let trie = TitleTrie::open(table(&entry.part)?, items, vocabulary)?;
             title_tries.insert(name.clone(), Arc::new(trie));
         }
         for entry in manifest.encoders.values() {

@@ -26,11 +26,13 @@ pub(crate) struct TitleTrie {
     items: Array<u32>,
     /// How many items the catalog has.
     catalog: u32,
+    /// How many tokens the model has.
+    vocabulary: u32,
 }
 
 impl TitleTrie {
     /// Opens a part: types, shapes, and the first and last offsets.
-    pub(crate) fn open(tensors: &Tensors, catalog: u32) -> Result<Self> {
+    pub(crate) fn open(tensors: &Tensors, catalog: u32, vocabulary: u32) -> Result<Self> {
         tensors.only(|tensor| TENSORS.contains(&tensor))?;
         let tokens = tensors.list::<u32>("tokens")?;
         let trie = Self {
@@ -40,6 +42,7 @@ impl TitleTrie {
             items: tensors.list("items")?,
             tokens,
             catalog,
+            vocabulary,
         };
         if trie.tokens.is_empty() {
             return Err(trie.wrong("tokens", "at least one node", "none"));
@@ -75,6 +78,9 @@ impl TitleTrie {
                     format!("{pair:?}"),
                 ));
             }
+            children
+                .clone()
+                .try_for_each(|child| self.token(child).map(drop))?;
             let items = self.items(node)?;
             if children.is_empty() && items.is_empty() {
                 return Err(self.wrong(
@@ -124,10 +130,16 @@ impl TitleTrie {
         }
     }
 
-    /// The token of a node; that of node 0 means nothing.
-    #[cfg(feature = "llm")]
-    pub(crate) fn token(&self, node: u32) -> u32 {
-        self.tokens.get(node as usize).copied().unwrap_or_default()
+    /// The token of a node, one of the model's; that of node 0 means nothing.
+    pub(crate) fn token(&self, node: u32) -> Result<u32> {
+        match self.tokens.get(node as usize) {
+            Some(&token) if token < self.vocabulary => Ok(token),
+            found => {
+                let expected = format!("a token below {} at node {node}", self.vocabulary);
+                let found = found.map_or("none".into(), u32::to_string);
+                Err(self.wrong("tokens", expected, found))
+            }
+        }
     }
 
     /// The items whose title ends with a node, in their order.

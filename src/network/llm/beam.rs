@@ -96,10 +96,10 @@ impl Model {
         cache: &mut Cache,
         prompt: &[Row],
         options: &BeamOptions,
+        cancel: &Cancel,
     ) -> Result<Vec<Beam>> {
         options.check()?;
         self.check_length(prompt.len())?;
-        let cancel = &options.cancel.limited(options.deadline);
         self.read(cache, prompt, cancel)?;
         // The last token is not read.
         let most = options.tokens.min(self.context - prompt.len() + 1);

@@ -87,7 +87,9 @@ impl<'a> Branches<'a> {
         if !self.model.decoder.takes_trees() || new(&branches) > room {
             let mut states = Vec::with_capacity(branches.len() * width);
             for branch in branches {
-                self.run(&branch.tokens, Layout::Sequence, 0, cancel, &mut out)?;
+                for (behind, tokens) in pieces(&branch.tokens, self.model.run_rows) {
+                    self.run(tokens, Layout::Sequence, behind, cancel, &mut out)?;
+                }
                 states.extend_from_slice(&out[out.len() - width..]);
             }
             return Ok(states);
@@ -103,18 +105,23 @@ impl<'a> Branches<'a> {
             }
             last.push(tokens.len() - 1);
         }
-        let layout = Layout::Branches {
-            shared: text,
-            positions: &positions,
-            before: &before,
-        };
-        self.run(&tokens, layout, self.rows, cancel, &mut out)?;
+        // What comes out for the last token of each branch: they are in the order of the rows.
+        let mut states = Vec::with_capacity(last.len() * width);
+        let mut last = last.into_iter().peekable();
+        for (start, tokens) in pieces(&tokens, MOST.min(self.model.run_rows)) {
+            let end = start + tokens.len();
+            let layout = Layout::Branches {
+                shared: text,
+                positions: &positions[start..end],
+                before: &before[start..end],
+            };
+            self.run(tokens, layout, self.rows + start, cancel, &mut out)?;
+            while let Some(row) = last.next_if(|&row| row < end) {
+                states.extend_from_slice(&out[(row - start) * width..][..width]);
+            }
+        }
         self.rows += tokens.len();
-        Ok(last
-            .iter()
-            .flat_map(|&row| &out[row * width..(row + 1) * width])
-            .copied()
-            .collect())
+        Ok(states)
     }
 
     /// Reads tokens behind the text and so many rows after it.
@@ -137,4 +144,10 @@ impl<'a> Branches<'a> {
             .decoder
             .run(&mut self.cache.past, &step, cancel, out)
     }
+}
+
+/// A list in pieces of at most `most`, with where each begins.
+fn pieces(list: &[u32], most: usize) -> impl Iterator<Item = (usize, &[u32])> {
+    let starts = (0..).step_by(most);
+    starts.zip(list.chunks(most))
 }

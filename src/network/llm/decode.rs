@@ -115,11 +115,11 @@ impl Model {
         prompt: &[Row],
         options: &GenerateOptions,
         uniform: &dyn Fn(u32) -> f64,
+        cancel: &Cancel,
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Generated> {
         options.check()?;
         self.check_length(prompt.len())?;
-        let cancel = &options.cancel.limited(options.deadline);
         let mut rows = prompt.to_vec();
         let (mut tokens, mut writer) = (Vec::new(), Writer::new(&options.stop));
         let mut draws = 0..;

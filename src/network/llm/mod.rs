@@ -22,8 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use beam::{Beam, BeamOptions};
-pub(crate) use cache::Cache;
-use cache::Row;
+pub(crate) use cache::{Cache, Row};
 pub use decode::{Ended, GenerateOptions, Generated};
 use parking_lot::Mutex;
 use prompt::Piece;
@@ -45,6 +44,9 @@ use crate::graph::{
 /// their square.
 const RUN_ROWS: usize = 512;
 
+/// How many beginnings that all users share are kept: those of a few templates, with an adapter and without.
+const SHARED: usize = 8;
+
 /// The most logits that come out of one run, 16 MiB, unless those of one row are more.
 const RUN_LOGITS: usize = 4 << 20;
 
@@ -65,8 +67,8 @@ pub(crate) struct Model {
     end_of_title: Option<u32>,
     titles: Option<Arc<TitleTrie>>,
     adapters: BTreeMap<String, Arc<Adapter>>,
-    /// What texts begin with that all users share: the last such beginning.
-    shared: Mutex<Option<Cache>>,
+    /// What texts begin with that all users share: the last few such beginnings, the latest first.
+    shared: Mutex<Vec<Cache>>,
     /// The most rows that go into one run.
     run_rows: usize,
 }
@@ -153,7 +155,7 @@ impl Model {
             end_of_title: entry.end_of_title,
             titles: bundle.title_trie(name).map(Arc::clone),
             adapters,
-            shared: Mutex::new(None),
+            shared: Mutex::new(Vec::new()),
         })
     }
 
@@ -253,23 +255,33 @@ impl Model {
 
     /// Reads what all users share, or takes it from whoever has.
     fn read_shared(&self, cache: &mut Cache, rows: &[Row], cancel: &Cancel) -> Result<()> {
-        if let Some(shared) = &*self.shared.lock()
-            && shared.past.is_of(cache.past.adapter())
-            && shared.common(rows) == rows.len()
-            && shared.len() == rows.len()
-        {
-            return cache.copy(self.decoder.graph(), shared);
+        let adapter = cache.past.adapter().map(Arc::clone);
+        let same = |shared: &Cache| {
+            shared.past.is_of(adapter.as_ref())
+                && shared.common(rows) == rows.len()
+                && shared.len() == rows.len()
+        };
+        let mut kept = self.shared.lock();
+        if let Some(place) = kept.iter().position(same) {
+            kept[..=place].rotate_right(1);
+            return cache.copy(self.decoder.graph(), &kept[0]);
         }
+        drop(kept);
         self.read_on(cache, rows, cancel)?;
         let mut shared = self.cache_like(cache);
         shared.copy(self.decoder.graph(), cache)?;
-        *self.shared.lock() = Some(shared);
+        let mut kept = self.shared.lock();
+        // Somebody else may have been as quick.
+        if !kept.iter().any(same) {
+            kept.insert(0, shared);
+            kept.truncate(SHARED);
+        }
         Ok(())
     }
 
     /// What is kept of texts that all users share, in bytes.
     pub(crate) fn shared_bytes(&self) -> usize {
-        self.shared.lock().as_ref().map_or(0, Cache::bytes)
+        self.shared.lock().iter().map(Cache::bytes).sum()
     }
 
     fn read_on(&self, cache: &mut Cache, rows: &[Row], cancel: &Cancel) -> Result<()> {

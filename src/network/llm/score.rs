@@ -61,9 +61,9 @@ impl Model {
         cache: &mut Cache,
         prompt: &[Row],
         titles: &[T],
-        options: &ScoreOptions,
+        among: Among,
+        cancel: &Cancel,
     ) -> Result<Vec<f32>> {
-        let cancel = &options.cancel.limited(options.deadline);
         let mut tokens = Vec::with_capacity(titles.len());
         for title in titles {
             cancel.check()?;
@@ -77,7 +77,7 @@ impl Model {
         let mut distinct: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
         distinct.sort_unstable();
         distinct.dedup();
-        let scores = self.score_distinct(cache, prompt.len(), &distinct, options.among, cancel)?;
+        let scores = self.score_distinct(cache, prompt.len(), &distinct, among, cancel)?;
         let score = |tokens: &Vec<u32>| match distinct.binary_search(&tokens.as_slice()) {
             Ok(place) => Ok(scores[place]),
             Err(_) => Err(Error::Internal {
@@ -114,7 +114,7 @@ impl Model {
         };
         // Of each token: its log-probability, or its logit where it is yet to be compared with the others.
         let mut found = vec![0.0; all.nodes().len()];
-        let room = TREE_ROWS.min(self.packed - prompt);
+        let room = TREE_ROWS.min(self.run_rows).min(self.packed - prompt);
         let mut first = 0;
         for run in runs(distinct, room) {
             cancel.check()?;
@@ -166,37 +166,34 @@ impl Model {
             .into_iter()
             .map(|nodes| nodes.into_iter().filter(|&node| wanted(node)).collect())
             .collect();
-        let states = self.read_tree(cache, trie, cancel)?;
         let width = self.decoder.output_width();
-        let asked: Vec<usize> = (0..following.len())
-            .filter(|&row| !following[row].is_empty())
-            .collect();
         let token = |node: usize| trie.nodes()[node].token;
-        if let (Among::Titles, Some(rows)) = (among, &self.head_rows) {
-            for row in asked {
-                cancel.check()?;
-                let tokens: Vec<u32> = following[row].iter().map(|&node| token(node)).collect();
-                let state = &states[row * width..][..width];
-                let logits = rows.products_of(state, &tokens)?;
-                found.extend(following[row].iter().copied().zip(logits));
+        self.read_tree(cache, trie, cancel, &mut |first, states| {
+            let rows = first..first + states.len() / width;
+            let asked: Vec<usize> = rows.filter(|&row| !following[row].is_empty()).collect();
+            let state = |row: usize| &states[(row - first) * width..][..width];
+            if let (Among::Titles, Some(rows)) = (among, &self.head_rows) {
+                for row in asked {
+                    cancel.check()?;
+                    let tokens: Vec<u32> = following[row].iter().map(|&node| token(node)).collect();
+                    let logits = rows.products_of(state(row), &tokens)?;
+                    found.extend(following[row].iter().copied().zip(logits));
+                }
+                return Ok(());
             }
-            return Ok(found);
-        }
-        let mut given = Vec::with_capacity(asked.len() * width);
-        for &row in &asked {
-            given.extend_from_slice(&states[row * width..][..width]);
-        }
-        self.logits_of(&given, cancel, &mut |place, logits| {
-            let above = match among {
-                Among::Vocabulary => self.normaliser(logits)?,
-                Among::Titles => 0.0,
-            };
-            for &node in &following[asked[place]] {
-                let logit = logits.get(token(node) as usize).copied();
-                let logit = f64::from(logit.unwrap_or(f32::NEG_INFINITY));
-                found.push((node, (logit - above) as f32));
-            }
-            Ok(())
+            let given: Vec<f32> = asked.iter().flat_map(|&row| state(row)).copied().collect();
+            self.logits_of(&given, cancel, &mut |place, logits| {
+                let above = match among {
+                    Among::Vocabulary => self.normaliser(logits)?,
+                    Among::Titles => 0.0,
+                };
+                for &node in &following[asked[place]] {
+                    let logit = logits.get(token(node) as usize).copied();
+                    let logit = f64::from(logit.unwrap_or(f32::NEG_INFINITY));
+                    found.push((node, (logit - above) as f32));
+                }
+                Ok(())
+            })
         })?;
         Ok(found)
     }
@@ -214,20 +211,26 @@ impl Model {
         }
     }
 
-    /// What comes out for the last row of the cache and for each inner node of a tree, one after the other. The cache
-    /// then holds what it held before.
-    fn read_tree(&self, cache: &mut Cache, trie: &Trie, cancel: &Cancel) -> Result<Vec<f32>> {
+    /// What comes out for the last row of the cache and for each inner node of a tree, to `each` some at a time: the
+    /// place of the first, counted from that last row, and the states. The cache then holds what it held before.
+    fn read_tree(
+        &self,
+        cache: &mut Cache,
+        trie: &Trie,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
         let inner: Vec<_> = trie.inner().collect();
-        let mut states = cache.last().to_vec();
+        let last = cache.last().to_vec();
         if inner.is_empty() {
-            return Ok(states);
+            return each(0, &last);
         }
         let past = cache.len();
         let tokens: Vec<Row> = inner.iter().map(|node| Row::Token(node.token)).collect();
         let parents: Vec<Option<usize>> = inner.iter().map(|node| trie.before(node)).collect();
-        let rows = self.gather(&tokens)?;
         let mut out = Vec::new();
-        if self.decoder.takes_trees() {
+        // A tree has more rows than fit into one run only if it is a single long title.
+        if self.decoder.takes_trees() && inner.len() <= TREE_ROWS.min(self.run_rows) {
             let positions: Vec<i64> = inner
                 .iter()
                 .map(|node| (past + node.depth) as i64)
@@ -238,29 +241,28 @@ impl Model {
             };
             let step = Step {
                 past,
-                rows: &rows,
+                rows: &self.gather(&tokens)?,
                 layout,
             };
             self.decoder.run(&mut cache.past, &step, cancel, &mut out)?;
-            states.extend_from_slice(&out);
-            return Ok(states);
+            return each(0, &[last, out].concat());
         }
+        each(0, &last)?;
         // One branch after the other, each behind what it has in common with the one before.
         let mut start = 0;
         while start < inner.len() {
             let follows = |&place: &usize| parents[place] == Some(place - 1);
             let end = (start + 1..inner.len()).find(|place| !follows(place));
             let end = end.unwrap_or(inner.len()).min(start + self.run_rows);
-            let width = self.tokens.width();
             let step = Step {
                 past: past + inner[start].depth,
-                rows: &rows[start * width..end * width],
+                rows: &self.gather(&tokens[start..end])?,
                 layout: Layout::Sequence,
             };
             self.decoder.run(&mut cache.past, &step, cancel, &mut out)?;
-            states.extend_from_slice(&out);
+            each(start + 1, &out)?;
             start = end;
         }
-        Ok(states)
+        Ok(())
     }
 }

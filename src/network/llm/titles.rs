@@ -74,6 +74,7 @@ impl Model {
         cache: &mut Cache,
         prompt: &[Row],
         options: &TitleOptions,
+        cancel: &Cancel,
     ) -> Result<Vec<Title>> {
         let trie = self.titles.as_deref().ok_or_else(|| Error::Unsupported {
             what: "a tree of titles (`titles` of the language model)".into(),
@@ -86,7 +87,6 @@ impl Model {
         }
         check_beams(options.beams)?;
         self.check_length(prompt.len())?;
-        let cancel = &options.cancel.limited(options.deadline);
         self.read(cache, prompt, cancel)?;
         let mut branches = Branches::new(self, cache);
         let mut going = vec![Hypothesis {
@@ -118,25 +118,23 @@ impl Model {
                     longer.push((hypothesis, node, sum));
                 }
             }
-            // Stable: of equals, what is first in the tree.
-            found.sort_by(|a, b| b.score.total_cmp(&a.score));
+            // Of equals, that with the lowest item.
+            found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.items.cmp(&b.items)));
             found.truncate(options.count);
             longer.sort_by(|a, b| b.2.total_cmp(&a.2));
             longer.truncate(options.beams);
+            // What is as good already may end as good: tokens that are certain cost nothing.
             let last = found.get(options.count - 1).map(|title| title.score);
             match (longer.first(), last) {
                 (None, _) => break,
-                (Some(best), Some(last)) if best.2 <= last => break,
+                (Some(best), Some(last)) if best.2 < last => break,
                 _ => {}
             }
-            going = longer
-                .into_iter()
-                .map(|(hypothesis, node, sum): (usize, u32, f32)| Hypothesis {
-                    branch: going[hypothesis].branch.with(trie.token(node)),
-                    node,
-                    sum,
-                })
-                .collect();
+            let go_on = |(hypothesis, node, sum): (usize, u32, f32)| {
+                let branch = going[hypothesis].branch.with(trie.token(node)?);
+                Ok(Hypothesis { branch, node, sum })
+            };
+            going = longer.into_iter().map(go_on).collect::<Result<_>>()?;
         }
         Ok(found)
     }
@@ -158,7 +156,8 @@ impl Model {
             for (hypothesis, (one, state)) in going.iter().zip(states).enumerate() {
                 cancel.check()?;
                 let nodes = trie.children(one.node)?;
-                let tokens: Vec<u32> = nodes.clone().map(|node| trie.token(node)).collect();
+                let tokens = nodes.clone().map(|node| trie.token(node));
+                let tokens = tokens.collect::<Result<Vec<u32>>>()?;
                 // One alone is certain.
                 let logits = match tokens.len() {
                     1 => vec![0.0],
@@ -178,24 +177,18 @@ impl Model {
         self.logits_of(&states, cancel, &mut |hypothesis, logits| {
             let one = &going[hypothesis];
             let nodes = trie.children(one.node)?;
-            let logit = |node| {
-                let logit = logits.get(trie.token(node) as usize).copied();
-                logit.unwrap_or(f32::NEG_INFINITY)
-            };
+            let logit = |node| Ok(logits[trie.token(node)? as usize]);
+            let own = nodes.clone().map(logit).collect::<Result<Vec<f32>>>()?;
             let above = match among {
                 Among::Vocabulary => self.normaliser(logits)?,
-                Among::Titles => {
-                    let some: Vec<f32> = nodes.clone().map(logit).collect();
-                    self.normaliser(&some)?
-                }
+                Among::Titles => self.normaliser(&own)?,
             };
-            next.extend(nodes.map(|node| {
-                (
-                    hypothesis,
-                    node,
-                    one.sum + (f64::from(logit(node)) - above) as f32,
-                )
-            }));
+            let sum = |logit| one.sum + (f64::from(logit) - above) as f32;
+            next.extend(
+                nodes
+                    .zip(own)
+                    .map(|(node, logit)| (hypothesis, node, sum(logit))),
+            );
             Ok(())
         })?;
         Ok(next)
