@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Course;
 use super::player::{GENAI, GENAI_LAST, INT4, INT8, LLAMA, PLAYERS, Player};
+use super::{BANDWIDTH, BANDWIDTH_BYTES, Course};
 
 /// By player and question, everything in the order of coming.
 #[derive(Default)]
@@ -89,8 +89,49 @@ impl Figures {
         }
         println!();
         if self.0.keys().any(|(name, _)| *name == GENAI) {
+            self.print_parts(course);
             self.print_bounds(course);
         }
+    }
+
+    /// Where our time goes.
+    fn print_parts(&self, course: &Course) {
+        let columns = [
+            "memory, GB/s",
+            "weights, MiB",
+            "read once, ms",
+            "a token, ms",
+            "its head, ms",
+            "titles, cold, ms",
+            "prompt, ms",
+            "tree, ms",
+            "probabilities, ms",
+        ];
+        println!("| where the time goes | {} |", columns.join(" | "));
+        println!("|---|{}", "---|".repeat(columns.len()));
+        for player in PLAYERS
+            .iter()
+            .filter(|player| [INT8, INT4].contains(&player.name))
+        {
+            let of = |question: &str| self.quartile(player.name, question);
+            // Bytes a nanosecond.
+            let speed = BANDWIDTH_BYTES / of(BANDWIDTH);
+            let (weights, token) = (of("weights"), of(&course.decode()) / course.decode.1 as f64);
+            let ms = |time: f64| format!("{:.1}", time / 1e6);
+            let cells = [
+                format!("{speed:.1}"),
+                format!("{:.0}", weights / f64::from(1 << 20)),
+                ms(weights / speed),
+                ms(token),
+                ms(of(&course.head())),
+                ms(of(&course.cold())),
+                ms(of(&course.prefill(course.scores))),
+                ms(of(&course.tree())),
+                ms(of(&course.warm()) - of(&course.tree())),
+            ];
+            println!("| {} | {} |", player.name, cells.join(" | "));
+        }
+        println!();
     }
 
     fn print_bounds(&self, course: &Course) {

@@ -29,6 +29,9 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 const THREADS: usize = 2;
 /// How many titles are scored together.
 const TITLES: usize = 20;
+/// Memory that is read once, in MiB.
+const BANDWIDTH: &str = "bandwidth 512 1";
+const BANDWIDTH_BYTES: f64 = (512 << 20) as f64;
 /// As much as this nobody's threads spin.
 const REST: Duration = Duration::from_millis(50);
 
@@ -188,7 +191,10 @@ impl Course {
                 let memory = running.numbers("memory")?;
                 figures.add(player, "private", memory[0]);
                 figures.add(player, "shared", memory[1]);
-                figures.add(player, "files", bytes(&folder.join(player.file))?);
+                let file = folder.join(player.file);
+                figures.add(player, "files", bytes(&file, &|_| true)?);
+                let weights = bytes(&file, &|name| name.ends_with(".weights"))?;
+                figures.add(player, "weights", weights);
             }
         }
         Ok(figures)
@@ -200,13 +206,29 @@ impl Course {
             .iter()
             .map(|rows| self.prefill(*rows))
             .collect();
-        // Only ours are held to it.
-        questions.extend((player.kind == Kind::Oneiro).then(|| self.prefill(self.scores)));
+        // Of ours it is shown where the time goes.
+        let ours = player.kind == Kind::Oneiro;
+        questions.extend(ours.then(|| self.prefill(self.scores)));
         questions.push(self.decode());
+        questions.extend(
+            ours.then(|| [BANDWIDTH.into(), self.head(), self.tree()])
+                .into_iter()
+                .flatten(),
+        );
         if player.scores() {
             questions.extend([self.cold(), self.warm()]);
         }
         questions
+    }
+
+    /// The head alone, for one row.
+    fn head(&self) -> String {
+        format!("head {} 1", self.decode.0)
+    }
+
+    /// Titles whose tokens compete with each other only.
+    fn tree(&self) -> String {
+        format!("tree {} 1", self.scores)
     }
 
     fn prefill(&self, rows: usize) -> String {
@@ -226,10 +248,15 @@ impl Course {
     }
 }
 
-/// Of a file, or of all files in a folder.
-fn bytes(path: &Path) -> Result<f64> {
-    if path.is_file() {
-        return Ok(fs::metadata(path)?.len() as f64);
+/// Of a file, or of those files in a folder whose names are wanted.
+fn bytes(path: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<f64> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path)?;
+        return entries.map(|entry| bytes(&entry?.path(), wanted)).sum();
     }
-    fs::read_dir(path)?.map(|entry| bytes(&entry?.path())).sum()
+    let name = path.file_name().and_then(|name| name.to_str());
+    match name.is_some_and(wanted) {
+        true => Ok(fs::metadata(path)?.len() as f64),
+        false => Ok(0.0),
+    }
 }

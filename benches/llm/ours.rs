@@ -1,12 +1,13 @@
 //! Our own player: a process, too, so that its memory is its own. `peer.py` says what is asked.
 
+use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
 
 use oneiro::{
-    Bundle, Cancel, Engine, EngineOptions, GenerateOptions, LanguageModel, Prompt, ScoreOptions,
-    runtime,
+    Among, Bundle, Cancel, Engine, EngineOptions, GenerateOptions, LanguageModel, Prompt,
+    ScoreOptions, runtime,
 };
 
 use super::{Result, TITLES};
@@ -19,6 +20,7 @@ struct Ours {
     vocabulary: u64,
     /// In sets of so many as are scored together.
     titles: Vec<String>,
+    threads: usize,
     calls: usize,
 }
 
@@ -63,6 +65,7 @@ impl Ours {
             titles: (0..catalog.len()).map(title).collect::<Result<_>>()?,
             model,
             vocabulary,
+            threads,
             calls: 0,
         })
     }
@@ -78,7 +81,10 @@ impl Ours {
                 let prompt = self.prompt(0, rows);
                 Ok(shown(self.model.logits(&prompt, &Cancel::new())?))
             }
-            ("scores", &[rows]) => Ok(shown(self.score(&self.prompt(0, rows), 0)?)),
+            ("scores", &[rows]) => {
+                let prompt = self.prompt(0, rows);
+                Ok(shown(self.score(&prompt, 0, Among::Vocabulary)?))
+            }
             ("memory", []) => Ok(shown(memory()?)),
             (_, &[.., count]) => {
                 let times = (0..count).map(|_| self.time(verb, numbers));
@@ -92,6 +98,9 @@ impl Ours {
     fn time(&mut self, verb: &str, numbers: &[usize]) -> Result<u128> {
         self.calls += 1;
         let cancel = Cancel::new();
+        if let ("bandwidth", &[mib, _]) = (verb, numbers) {
+            return Ok(reading(mib << 20, self.threads));
+        }
         let other = self.prompt(self.calls, numbers[0]);
         let started;
         match (verb, numbers) {
@@ -110,15 +119,24 @@ impl Ours {
                     return Err("the text ended".into());
                 }
             }
+            ("head", [_, _]) => {
+                self.model.logits(&other, &cancel)?;
+                started = Instant::now();
+                self.model.logits(&other, &cancel)?;
+            }
             ("cold", [_, _]) => {
                 started = Instant::now();
-                self.score(&other, self.calls)?;
+                self.score(&other, self.calls, Among::Vocabulary)?;
             }
-            ("warm", &[rows, _]) => {
+            ("warm" | "tree", &[rows, _]) => {
                 let same = self.prompt(0, rows);
                 self.model.logits(&same, &cancel)?;
+                let among = match verb {
+                    "tree" => Among::Titles,
+                    _ => Among::Vocabulary,
+                };
                 started = Instant::now();
-                self.score(&same, self.calls)?;
+                self.score(&same, self.calls, among)?;
             }
             _ => return Err(format!("what is `{verb}`?").into()),
         }
@@ -135,11 +153,25 @@ impl Ours {
         tokens.fold(Prompt::new(), |prompt, token| prompt.token(token as u32))
     }
 
-    fn score(&mut self, prompt: &Prompt, set: usize) -> Result<Vec<f32>> {
+    fn score(&mut self, prompt: &Prompt, set: usize, among: Among) -> Result<Vec<f32>> {
         let sets = self.titles.len() / TITLES;
         let titles = &self.titles[set % sets * TITLES..][..TITLES];
-        Ok(self.model.score(prompt, titles, &ScoreOptions::default())?)
+        let mut options = ScoreOptions::default();
+        options.among = among;
+        Ok(self.model.score(prompt, titles, &options)?)
     }
+}
+
+/// How long it takes threads to read so many bytes from memory once, in ns.
+fn reading(bytes: usize, threads: usize) -> u128 {
+    let words = vec![1_u64; bytes / size_of::<u64>()];
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for part in words.chunks(words.len().div_ceil(threads)) {
+            scope.spawn(move || black_box(part.iter().fold(0_u64, |sum, &word| sum ^ word)));
+        }
+    });
+    started.elapsed().as_nanos()
 }
 
 fn shown<T: ToString>(values: impl IntoIterator<Item = T>) -> String {

@@ -24,7 +24,6 @@ pub(super) struct Player {
 
 pub(super) const INT8: &str = "oneiro int8";
 pub(super) const INT4: &str = "oneiro int4";
-pub(super) const INT4_ALONE: &str = "oneiro int4, one thread";
 pub(super) const GENAI: &str = "genai int4";
 pub(super) const GENAI_LAST: &str = "genai int4, last row";
 const Q8_0: &str = "llama.cpp Q8_0";
@@ -36,13 +35,12 @@ pub(super) const LLAMA: [&str; 3] = [Q8_0, Q4_0, Q4_0_PLAIN];
 /// Of f32, 8 and 4 bits.
 const LOSSES: [f64; 3] = [0.01, 0.1, 0.5];
 
-pub(super) const PLAYERS: [Player; 11] = [
+pub(super) const PLAYERS: [Player; 10] = [
     Player::new("oneiro f32", Kind::Oneiro, "oneiro-f32", LOSSES[0]),
     Player::new("genai f32", Kind::Genai, "genai-f32", LOSSES[0]),
     Player::new("llama.cpp f32", Kind::Llama, "llama-f32.gguf", LOSSES[0]),
     Player::new(INT8, Kind::Oneiro, "oneiro-int8", LOSSES[1]),
     Player::new(INT4, Kind::Oneiro, "oneiro-int4", LOSSES[2]),
-    Player::new(INT4_ALONE, Kind::Oneiro, "oneiro-int4", LOSSES[2]),
     Player::new(GENAI, Kind::Genai, "genai-int4", LOSSES[2]),
     Player::new(GENAI_LAST, Kind::Genai, "genai-int4-last", LOSSES[2]),
     Player::new(Q8_0, Kind::Llama, "llama-Q8_0.gguf", LOSSES[1]),
@@ -86,12 +84,7 @@ impl Running {
         let mut command = match player.kind {
             Kind::Oneiro => {
                 let mut command = Command::new(std::env::current_exe()?);
-                let threads = if player.name == INT4_ALONE {
-                    1
-                } else {
-                    THREADS
-                };
-                command.arg("play").arg(file).arg(threads.to_string());
+                command.arg("play").arg(file).arg(THREADS.to_string());
                 command
             }
             Kind::Genai | Kind::Llama => {

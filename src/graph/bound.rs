@@ -22,6 +22,9 @@ const KEPT_BYTES: usize = 1 << 20;
 /// A session, and what its last run went over.
 pub(super) struct Runner {
     session: Session,
+    /// The same graph with one thread, for runs of a single row, where that is quicker.
+    #[cfg_attr(not(feature = "llm"), expect(dead_code, reason = "rows one by one"))]
+    lone: Option<Session>,
     options: Arc<RunOptions>,
     /// Those of runs with an adapter.
     #[cfg(feature = "llm")]
@@ -52,9 +55,10 @@ struct Made {
 }
 
 impl Runner {
-    pub(super) fn new(session: Session) -> ort::Result<Self> {
+    pub(super) fn new(session: Session, lone: Option<Session>) -> ort::Result<Self> {
         Ok(Self {
             session,
+            lone,
             options: Arc::new(RunOptions::new()?),
             #[cfg(feature = "llm")]
             adapted: Vec::new(),
@@ -92,10 +96,13 @@ impl Runner {
         Ok(options)
     }
 
-    /// The session, for a run through the C interface.
+    /// The session for a run of so many rows through the C interface.
     #[cfg(feature = "llm")]
-    pub(super) fn session_mut(&mut self) -> *mut ort::sys::OrtSession {
-        self.session.ptr_mut()
+    pub(super) fn session_for(&mut self, rows: usize) -> *mut ort::sys::OrtSession {
+        match &mut self.lone {
+            Some(lone) if rows == 1 => lone.ptr_mut(),
+            _ => self.session.ptr_mut(),
+        }
     }
 }
 

@@ -15,8 +15,7 @@ use ort::session::RunOptions;
 use ort::value::{DynTensor, TensorRef, TensorRefMut};
 
 use super::adapter::Adapter;
-use super::bound::{Runner, ready, zeros};
-use super::replicas::Taken;
+use super::bound::{ready, zeros};
 use super::{Dim, Graph, Numbers, Outline, Tensor, runtime};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
@@ -307,7 +306,8 @@ impl Decoder {
         let mut outputs = vec![output.ptr().cast_mut()];
         outputs.extend(past.values.iter_mut().map(|value| value.ptr_mut()));
         let options = runner.adapt(past.adapter.as_ref()).map_err(failed)?;
-        self.call(&mut runner, &options, &inputs, &mut outputs, cancel)
+        let session = runner.session_for(rows);
+        self.call(session, &options, &inputs, &mut outputs, cancel)
     }
 
     /// `seqlens_k`, the place of the last row, and `total_sequence_length`.
@@ -322,7 +322,7 @@ impl Decoder {
 
     fn call(
         &self,
-        runner: &mut Taken<Runner>,
+        session: *mut ort::sys::OrtSession,
         options: &Arc<RunOptions>,
         inputs: &[*const ort::sys::OrtValue],
         outputs: &mut [*mut ort::sys::OrtValue],
@@ -336,7 +336,6 @@ impl Decoder {
             |names: &[CString]| -> Vec<_> { names.iter().map(|name| name.as_ptr()).collect() };
         let (input_names, output_names) = (names(&self.inputs), names(&self.outputs));
         let stop = ready(options).map_err(|error| runtime(self.graph.name(), &error))?;
-        let session = runner.session_mut();
         let run = || {
             // SAFETY: the session, the options and every value are alive and of their types; names end with NUL; the
             // counts are those of the arrays. The session is this thread's alone, and so are the values. Those of the

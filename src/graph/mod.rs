@@ -119,7 +119,7 @@ impl Graph {
         let bytes = bundle.part(&entry.model)?;
         let mut model = Cow::Borrowed(&bytes[..]);
         let mut prepack = options.prepack.unwrap_or(entry.prepack);
-        let mut own = false;
+        let (mut own, mut lone_rows) = (false, false);
         #[cfg(target_arch = "x86_64")]
         if options.kernels == Kernels::Own
             && let Some(handed) = products::hand_over(&model, &nodes)
@@ -127,6 +127,7 @@ impl Graph {
         {
             model = Cow::Owned(handed.model);
             own = true;
+            lone_rows = handed.lone_rows && handed.left == 0 && options.threads > 1;
             // What the bundle asks for is for products that ONNX Runtime does not have any more.
             if handed.left == 0 && options.prepack.is_none() {
                 prepack = Prepack::Off;
@@ -148,10 +149,10 @@ impl Graph {
             false => GraphOptimizationLevel::All,
         };
         let Provider::Cpu = options.provider;
-        let runner = || {
+        let session = |threads: usize| {
             let mut builder = Session::builder(environment)
                 .map_err(failed)?
-                .with_intra_threads(options.threads.max(1))
+                .with_intra_threads(threads)
                 .map_err(built)?
                 .with_intra_op_spinning(options.spinning)
                 .map_err(built)?
@@ -173,15 +174,20 @@ impl Graph {
                 builder = builder.with_operators(domain).map_err(built)?;
             }
             lend_weights(&mut builder, name, &files, &weights)?;
-            let session = builder.commit_from_memory(&model).map_err(|error| {
+            builder.commit_from_memory(&model).map_err(|error| {
                 Error::graph(
                     name,
                     "model",
                     "one that ONNX Runtime accepts",
                     error.message().trim_end(),
                 )
-            })?;
-            Runner::new(session).map_err(failed)
+            })
+        };
+        let runner = || {
+            let shared = session(options.threads.max(1))?;
+            // Waking another thread for it would take longer than the row.
+            let lone = lone_rows.then(|| session(1)).transpose()?;
+            Runner::new(shared, lone).map_err(failed)
         };
         let runners = (0..options.replicas)
             .map(|_| runner())

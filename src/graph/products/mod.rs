@@ -34,6 +34,8 @@ pub(super) struct Handed {
     pub(super) model: Vec<u8>,
     /// How many products with weights of a few bits are left to ONNX Runtime.
     pub(super) left: usize,
+    /// Whether one row is too little work for threads to share, in each of those handed over.
+    pub(super) lone_rows: bool,
 }
 
 /// Hands over what is known here; nothing if that is nothing, or the processor not able.
@@ -44,12 +46,16 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
     let constants: BTreeMap<&str, i32> = constants
         .map(|tensor| (tensor.name.as_str(), tensor.data_type))
         .collect();
-    let ours: Vec<bool> = nodes
+    if Vectors::best().is_none() {
+        return Ok(None);
+    }
+    let shapes: Vec<Option<Shape>> = nodes
         .node
         .iter()
-        .map(|node| Vectors::best().is_some() && is_known(node, &constants))
+        .map(|node| known(node, &constants))
         .collect();
-    if !ours.contains(&true) {
+    let ours = shapes.iter().flatten().count();
+    if ours == 0 {
         return Ok(None);
     }
     let products = nodes
@@ -57,7 +63,6 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
         .iter()
         .filter(|node| node.op_type == NAME)
         .count();
-    let left = products - ours.iter().filter(|&&ours| ours).count();
     let mut handed = model.to_vec();
     // ModelProto.graph, GraphProto.node, NodeProto.domain. A field that comes twice is allowed, and never written: such a
     // model is left as it is.
@@ -66,10 +71,14 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
         return Ok(None);
     };
     let places = fields(model, graph.clone(), 1)?;
-    if places.len() != ours.len() {
+    if places.len() != shapes.len() {
         return Ok(None);
     }
-    for (node, _) in places.into_iter().zip(&ours).filter(|(_, ours)| **ours) {
+    for (node, _) in places
+        .into_iter()
+        .zip(&shapes)
+        .filter(|(_, ours)| ours.is_some())
+    {
         let domains = fields(model, node, 7)?;
         match &domains[..] {
             [domain] if model.get(domain.clone()) == Some(RUNTIME.as_bytes()) => {
@@ -85,17 +94,18 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
     handed.extend([2 << 3, 1]);
     Ok(Some(Handed {
         model: handed,
-        left,
+        left: products - ours,
+        lone_rows: shapes.into_iter().flatten().all(operator::is_one_piece),
     }))
 }
 
-/// Whether the operator of ours takes a node.
-fn is_known(node: &Node, constants: &BTreeMap<&str, i32>) -> bool {
+/// The shape of a node, if it is one that the operator of ours takes.
+fn known(node: &Node, constants: &BTreeMap<&str, i32>) -> Option<Shape> {
     const FLOAT: i32 = 1;
     const UINT8: i32 = 2;
     let is = |input: &String, kind| constants.get(input.as_str()) == Some(&kind);
     let [_, weights, scales] = &node.input[..] else {
-        return false;
+        return None;
     };
     let attribute = |name: &str| {
         let mut attributes = node.attribute.iter();
@@ -103,12 +113,12 @@ fn is_known(node: &Node, constants: &BTreeMap<&str, i32>) -> bool {
             .find(|attribute| attribute.name == name)
             .map(|attribute| attribute.i)
     };
-    node.op_type == NAME
+    let ours = node.op_type == NAME
         && node.domain == RUNTIME
         && is(weights, UINT8)
         && is(scales, FLOAT)
-        && attribute("accuracy_level") == Some(ACCURACY)
-        && shape_of(attribute).is_some()
+        && attribute("accuracy_level") == Some(ACCURACY);
+    ours.then(|| shape_of(attribute)).flatten()
 }
 
 /// The shape that a node's attributes say, if it is one that is known.

@@ -115,10 +115,7 @@ impl Kernel for Node {
         let product = Product::new(self.vectors, shape, weights, scales, chunks, out);
         let product =
             product.ok_or_else(|| ort::Error::new("tensors that do not fit the attributes"))?;
-        let by_bytes = PIECE_BYTES.div_ceil(shape.row_bytes());
-        let by_products = PIECE_PRODUCTS / (count * shape.k);
-        let least = by_bytes.min(by_products);
-        let columns = least.max(shape.n / PIECES).max(1).next_multiple_of(8);
+        let columns = columns(shape, count);
         let pieces = shape.n.div_ceil(columns);
         // SAFETY: each piece has columns of its own.
         let piece =
@@ -129,6 +126,19 @@ impl Kernel for Node {
         }
         Ok(())
     }
+}
+
+/// How many columns are one piece of work where so many rows are multiplied.
+fn columns(shape: Shape, rows: usize) -> usize {
+    let by_bytes = PIECE_BYTES.div_ceil(shape.row_bytes());
+    let by_products = PIECE_PRODUCTS / (rows * shape.k);
+    let least = by_bytes.min(by_products);
+    least.max(shape.n / PIECES).max(1).next_multiple_of(8)
+}
+
+/// Whether one row is too little work for threads to share.
+pub(super) fn is_one_piece(shape: Shape) -> bool {
+    columns(shape, 1) >= shape.n
 }
 
 fn input(context: &ComputeContext, place: usize) -> ort::Result<ValueRef<'_>> {

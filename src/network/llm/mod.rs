@@ -342,36 +342,45 @@ impl Model {
             let what = "output `hidden_states`";
             return Err(Error::graph(graph, what, "finite numbers", found));
         }
-        let most = (RUN_LOGITS / vocabulary).max(1);
+        let count = given.len() / width;
         let mut row = 0;
-        for states in given.chunks(most * width) {
-            let rows = states.len() / width;
-            let mut give = |logits: &[f32]| {
-                for logits in logits.chunks_exact(vocabulary) {
-                    each(row, logits)?;
-                    row += 1;
-                }
-                Ok(())
-            };
+        let mut give = |logits: &[f32]| {
+            for logits in logits.chunks_exact(vocabulary) {
+                each(row, logits)?;
+                row += 1;
+            }
+            Ok(())
+        };
+        // As many rows in each run as in the others, but for the last: their tensors are made once.
+        let runs = count.div_ceil((RUN_LOGITS / vocabulary).max(1));
+        let rows = count.div_ceil(runs.max(1)).max(1);
+        let (alike, rest) = given.split_at(count / rows * rows * width);
+        for (given, rows) in [(alike, rows), (rest, count % rows)] {
+            if given.is_empty() {
+                continue;
+            }
             match &self.head {
                 Head::Graph(graph) => {
-                    let shape = [rows as i64, width as i64];
                     let input = Tensor {
                         name: "hidden_states",
                         numbers: Numbers::F32,
-                        shape: &shape,
+                        shape: &[rows as i64, width as i64],
                     };
                     let output = [rows as i64, vocabulary as i64];
                     graph.bind([input], ("logits", &output), cancel, |bound| {
-                        bound.f32s(0)?.copy_from_slice(states);
-                        bound.run()?;
-                        give(bound.output()?)
+                        given.chunks_exact(rows * width).try_for_each(|states| {
+                            bound.f32s(0)?.copy_from_slice(states);
+                            bound.run()?;
+                            give(bound.output()?)
+                        })
                     })?;
                 }
                 Head::Table(table) => {
                     let mut logits = vec![0.0; rows * vocabulary];
-                    table.products(states, &mut logits, cancel)?;
-                    give(&logits)?;
+                    for states in given.chunks_exact(rows * width) {
+                        table.products(states, &mut logits, cancel)?;
+                        give(&logits)?;
+                    }
                 }
                 Head::Inside => {}
             }

@@ -25,7 +25,7 @@ const BEFORE: &str = "\
 # The race of language models
 
 Written by `cargo xtask llm`, never by hand: what `cargo bench --bench llm` finds. Two untrained models, of which everybody \
-has the same weights, each player a process with two threads (or with one, where it says so); they are asked in turn, one call each, in several fresh \
+has the same weights, each player a process with two threads; they are asked in turn, one call each, in several fresh \
 starts, files in the page cache. The peers' waiting threads spin, oneiro's sleep, as is everybody's default. Of speeds the first figure is that of the lower quartile of times, of times the quartile itself; \
 one call in ten is worse than what is in brackets. Players are compared turn by turn, as in [the race](race.md): the median \
 of the ratios.
@@ -45,6 +45,12 @@ too; *warm*: it is the one before, and so is what a player keeps of it. llama.cp
 sequences that share the prompt, or title by title and forgets each, as is faster; genai can only do the latter
 - *open*: from the files to the first row read, without loading libraries and Python
 - *private*, *shared*: what is in memory after all that, or once a model is open; shared are pages of files
+
+Where our time goes: *memory* is how quickly two threads read 512 MiB once, *read once* what the weights that a token needs \
+take at that speed, which no token can be quicker than (but for what stays in the caches); *its head* is the part of a token \
+that makes the logits. Titles take the time of their *prompt*, of the *tree* of their tokens (measured with titles that \
+compete with each other only), and of their *probabilities* among the whole vocabulary: the head and a softmax for every \
+token that is not the last of a title.
 
 First of all answers are compared with those of the transformers library in f32, over all tokens after a prompt of 32 rows \
 and for 20 titles. What is lost is the root of the mean square of differences, as a share of the deviation of the right \
