@@ -200,8 +200,9 @@ mod tests {
 
     use super::*;
 
-    /// A product as the head of this file defines it, in f64.
-    fn naively(shape: Shape, weights: &[u8], scales: &[f32], row: &[f32]) -> Vec<f64> {
+    /// A product as the head of this file defines it, in f64, and how far another may be from it: numbers half-way between
+    /// two steps may fall to either, and sums of f32 are rounded.
+    fn naively(shape: Shape, weights: &[u8], scales: &[f32], row: &[f32]) -> Vec<(f64, f64)> {
         let number = |column: usize, at: usize| {
             let byte = |place: usize| weights[column * shape.row_bytes() + place];
             match shape.bits {
@@ -212,21 +213,29 @@ mod tests {
         let mut rounded = Vec::new();
         for chunk in row.chunks(CHUNK) {
             let scale = chunk.iter().fold(0.0, |most: f32, x| most.max(x.abs())) / 127.0;
-            let whole = |x: &f32| {
-                if scale > 0.0 {
-                    (f64::from(*x) / f64::from(scale)).round()
+            let scale = f64::from(scale);
+            rounded.extend(chunk.iter().map(|x| {
+                let steps = if scale > 0.0 {
+                    f64::from(*x) / scale
                 } else {
                     0.0
-                }
-            };
-            rounded.extend(chunk.iter().map(|x| whole(x) * f64::from(scale)));
+                };
+                let is_between = (steps.abs().fract() - 0.5).abs() < 1e-4;
+                let apart = if is_between { scale } else { 0.0 };
+                (steps.round() * scale, apart)
+            }));
         }
         let product = |column: usize| {
-            let scale = |at: usize| f64::from(scales[column * shape.blocks() + at / shape.block]);
-            let terms = rounded.iter().enumerate();
-            terms
-                .map(|(at, x)| number(column, at) * scale(at) * x)
-                .sum()
+            let weight = |at: usize| {
+                let scale = scales[column * shape.blocks() + at / shape.block];
+                number(column, at) * f64::from(scale)
+            };
+            let mut sums = (0.0, 1e-6);
+            for (at, (x, apart)) in rounded.iter().enumerate() {
+                sums.0 += weight(at) * x;
+                sums.1 += weight(at).abs() * (apart + 1e-5 * x.abs());
+            }
+            sums
         };
         (0..shape.n).map(product).collect()
     }
@@ -288,11 +297,9 @@ mod tests {
                 let found = multiply(vectors, shape, &weights, &scales, &rows);
                 for (row, found) in rows.chunks(shape.k).zip(found.chunks(shape.n)) {
                     let expected = naively(shape, &weights, &scales, row);
-                    let size = expected.iter().fold(1e-3, |most: f64, x| most.max(x.abs()));
-                    for (found, expected) in found.iter().zip(&expected) {
-                        // Half a step of one number may fall to the other side of the other way to round.
+                    for (found, (expected, most)) in found.iter().zip(expected) {
                         let apart = (f64::from(*found) - expected).abs();
-                        prop_assert!(apart < 3e-3 * size, "{vectors:?}: {found}, {expected}");
+                        prop_assert!(apart <= most, "{vectors:?}: {found}, {expected} within {most}");
                     }
                     prop_assert_eq!(found, &multiply(vectors, shape, &weights, &scales, row)[..]);
                 }
