@@ -937,6 +937,9 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 /** Put there by its Q by a Q-network, or by that blended with the score it came with. */
 #define ONEIRO_ORIGIN_Q_NETWORK 6
 
+/** Put there by the log-probability of its title, by a language model that was asked about the candidates. */
+#define ONEIRO_ORIGIN_LANGUAGE_MODEL 7
+
 /**
  * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
  * with each other. Yours; free with oneiro_ranking_free.
@@ -1224,6 +1227,23 @@ typedef struct oneiro_call_options {
    * for that of the recipe's step, or else the network's own, by default.
    */
   float weight;
+  /**
+   * ONEIRO_AMONG_…: what the probability of a token of a title is one of, for ONEIRO_JUDGE_LANGUAGE_MODEL; the vocabulary
+   * by default.
+   */
+  int32_t among;
+  /**
+   * What a language model that judges is asked: a prompt's name in the manifest; NULL, for the recipe's, or the first, by
+   * default.
+   */
+  const char *prompt;
+  /** How many of the best candidates `rank` ranks, or as many as the call asks for if that is more; 0 by default. */
+  size_t candidates;
+  /**
+   * ONEIRO_JUDGE_…: what ranks the best `candidates` once more, after the way or all steps of the recipe; 0, for
+   * nothing, by default. For recommend and retrieve, of one user or many.
+   */
+  int32_t rank;
   /** Must be 0; for a field to come. */
   int32_t reserved;
 } oneiro_call_options;
@@ -1639,6 +1659,12 @@ oneiro_status oneiro_recommender_state(oneiro_recommender *recommender,
 #define ONEIRO_JUDGE_Q_NETWORK 3
 
 /**
+ * Candidates are judged by the log-probabilities of their titles, by a language model that reads a prompt of the bundle
+ * with the history, less what is disliked, and all candidates in their order.
+ */
+#define ONEIRO_JUDGE_LANGUAGE_MODEL 4
+
+/**
  * The `count` best of some candidates by one judge, ONEIRO_JUDGE_…; fewer if the filter leaves fewer or some never
  * rank. No other item comes. Seen items are candidates like any other only if the filter, or the bundle, lets them be.
  *
@@ -1647,7 +1673,8 @@ oneiro_status oneiro_recommender_state(oneiro_recommender *recommender,
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; free with oneiro_ranking_free.
  * Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge`, for a candidate that
- *          comes twice and for a `weight` below 1 without `candidate_scores`.
+ *          comes twice, for a `weight` below 1 without `candidate_scores` and for options with a `rank`; ONEIRO_TOO_LONG
+ *          if the prompt is longer than the language model's context.
  * Threads: alone on this recommender.
  */
 ONEIRO_API

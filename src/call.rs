@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
+#[cfg(feature = "llm")]
+use crate::network::llm::Among;
+use crate::recommender::Judge;
 use crate::retrieve::{OracleOptions, QNetworkOptions, Search};
 
 /// The largest number of threads of one call.
@@ -39,6 +42,35 @@ pub struct CallOptions {
     pub oracle: OracleOptions,
     /// The Q-network of ways and judges that use one.
     pub q_network: QNetworkOptions,
+    /// What ranks the best candidates once more, after the way or all steps of the recipe; nothing by default. Of
+    /// `retrieve` and `recommend`, of one user or many.
+    pub rank: Option<Rank>,
+    /// What a language model that judges is asked.
+    #[cfg(feature = "llm")]
+    pub prompt: PromptOptions,
+}
+
+/// What ranks candidates once more.
+///
+/// What is boosted or pinned takes part, and the list is arranged afterwards. [`Judge::QNetwork`] blends Q with the scores
+/// that candidates have; the others look at items alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// What judges them.
+    pub by: Judge,
+    /// So many of the best candidates, or as many as the call asks for if that is more.
+    pub candidates: usize,
+}
+
+/// What a language model that judges is asked.
+#[cfg(feature = "llm")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PromptOptions {
+    /// The prompt's name in the manifest, which says which model it is for; the recipe's by default, or the first.
+    pub name: Option<String>,
+    /// What the probability of a token of a title is one of.
+    pub among: Among,
 }
 
 impl Default for CallOptions {
@@ -52,6 +84,9 @@ impl Default for CallOptions {
             probes: None,
             oracle: OracleOptions::default(),
             q_network: QNetworkOptions::default(),
+            rank: None,
+            #[cfg(feature = "llm")]
+            prompt: PromptOptions::default(),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::graph::{Graph, GraphOptions};
 #[cfg(feature = "llm")]
 use crate::language_model::LanguageModel;
 #[cfg(feature = "llm")]
-use crate::network::llm::Model;
+use crate::network::llm::{Model, Template};
 use crate::network::{Encoder, QNetwork};
 use crate::recommender::Recommender;
 use crate::retrieve::Oracle;
@@ -41,6 +41,8 @@ struct Inner {
     q_networks: BTreeMap<String, QNetwork>,
     #[cfg(feature = "llm")]
     language_models: BTreeMap<String, Arc<Model>>,
+    #[cfg(feature = "llm")]
+    prompts: BTreeMap<String, Template>,
 }
 
 /// How an engine runs its graphs.
@@ -105,15 +107,24 @@ impl Engine {
             q_networks.insert(name.clone(), network);
         }
         #[cfg(feature = "llm")]
-        let language_models = (manifest.language_models.iter())
+        let language_models: BTreeMap<String, Arc<Model>> = (manifest.language_models.iter())
             .map(|(name, entry)| {
                 let model = Model::open(&bundle, name, entry, &graphs)?;
                 Ok((name.clone(), Arc::new(model)))
             })
             .collect::<Result<_>>()?;
+        #[cfg(feature = "llm")]
+        let prompts = (manifest.prompts.iter())
+            .map(|(name, entry)| {
+                let template = Template::open(&bundle, name, entry, &language_models)?;
+                Ok((name.clone(), template))
+            })
+            .collect::<Result<_>>()?;
         Ok(Self(Arc::new(Inner {
             #[cfg(feature = "llm")]
             language_models,
+            #[cfg(feature = "llm")]
+            prompts,
             bundle,
             graphs,
             encoders,
@@ -178,6 +189,13 @@ impl Engine {
     pub(crate) fn q_network(&self, name: Option<&str>) -> Result<(&str, &QNetwork)> {
         let recipe = self.recipe_names(|step| step.q_network.as_deref());
         find("Q-network", &self.0.q_networks, name.or(recipe))
+    }
+
+    /// The prompt of that name; without a name, the first that the recipe uses, or the first.
+    #[cfg(feature = "llm")]
+    pub(crate) fn prompt(&self, name: Option<&str>) -> Result<(&str, &Template)> {
+        let recipe = self.recipe_names(|step| step.prompt.as_deref());
+        find("prompt", &self.0.prompts, name.or(recipe))
     }
 
     /// The first name of a kind in the recipe.

@@ -47,10 +47,12 @@ pub use arrangement::Arrangement;
 pub use bundle::{
     AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, HeadEntry,
     IndexEntry, LanguageGraph, LanguageModelEntry, Length, Manifest, Metric, OracleEntry,
-    PartEntry, Parts, Prepack, Provenance, QNetworkEntry, RankEntry, RecallEntry, RecipeEntry,
-    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TokenTableEntry,
+    PartEntry, Parts, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry, RecallEntry,
+    RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TokenTableEntry,
 };
-pub use call::CallOptions;
+#[cfg(feature = "llm")]
+pub use call::PromptOptions;
+pub use call::{CallOptions, Rank};
 pub use cancel::Cancel;
 pub use catalog::{Catalog, Space};
 pub use engine::{Engine, EngineOptions, Memory, PartMemory};

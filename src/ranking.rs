@@ -37,6 +37,8 @@ pub enum Origin {
     Oracle = 5,
     /// Its Q by a Q-network, or that blended with the score it came with.
     QNetwork = 6,
+    /// The log-probability of its title by a language model that was asked about the candidates.
+    LanguageModel = 7,
 }
 
 impl Origin {
@@ -50,6 +52,7 @@ impl Origin {
             Self::Pinned => "pinned",
             Self::Oracle => "oracle",
             Self::QNetwork => "q_network",
+            Self::LanguageModel => "language_model",
         }
     }
 }

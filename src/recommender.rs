@@ -5,14 +5,17 @@
 mod batch;
 mod blend;
 mod judge;
+#[cfg(feature = "llm")]
+mod language;
 mod opinions;
+mod rank;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::arrangement::Plan;
-use crate::bundle::{RetrieveEntry, StepEntry};
-use crate::call::{CallOptions, MOST_THREADS};
+use crate::bundle::{RankEntry, RetrieveEntry, StepEntry};
+use crate::call::{CallOptions, MOST_THREADS, Rank};
 use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -43,6 +46,8 @@ pub struct Recommender {
     disliked: Vec<u32>,
     /// The state per encoder after `history`, less what is disliked; emptied when either changes.
     states: BTreeMap<String, Arc<[f32]>>,
+    #[cfg(feature = "llm")]
+    reading: language::Reading,
 }
 
 /// Something the user did with an item.
@@ -116,6 +121,8 @@ impl Recommender {
             hidden: Vec::new(),
             disliked: Vec::new(),
             states: BTreeMap::new(),
+            #[cfg(feature = "llm")]
+            reading: language::Reading::default(),
         }
     }
 
@@ -188,10 +195,22 @@ impl Recommender {
         before - self.history.len()
     }
 
-    /// Empties the history.
+    /// Empties the history, and gives back what a language model keeps of it.
     pub fn forget(&mut self) {
         self.history.clear();
         self.states.clear();
+        #[cfg(feature = "llm")]
+        {
+            self.reading = language::Reading::default();
+        }
+    }
+
+    /// What the keys and values of what a language model has read for this user take, in bytes: private memory, kept
+    /// until [`forget`](Self::forget), so that the next prompt is read only from where it differs.
+    #[cfg(feature = "llm")]
+    #[must_use]
+    pub fn cached_bytes(&self) -> usize {
+        self.reading.bytes()
     }
 
     /// What was observed, oldest first.
@@ -464,11 +483,18 @@ impl Recommender {
         if let Some(network) = &options.q_network.name {
             self.engine.q_network(Some(network))?;
         }
+        if let Some(Rank { candidates: 0, .. }) = options.rank {
+            return Err(Error::argument("rank", "is of 0 candidates"));
+        }
         if let Some(weight) = options.q_network.weight
             && !(0.0..=1.0).contains(&weight)
         {
             let reason = format!("is {weight}, expected 0 to 1");
             return Err(Error::argument("weight", reason));
+        }
+        #[cfg(feature = "llm")]
+        if let Some(prompt) = &options.prompt.name {
+            self.engine.prompt(Some(prompt))?;
         }
         options.cancel.check()?;
         let (catalog, seen) = (self.engine.catalog(), self.engine.manifest().seen);
@@ -524,6 +550,7 @@ impl Engine {
                     let (_, oracle) = self.oracle(options.oracle.name.as_deref())?;
                     encoders.push(Some(oracle.encoder()));
                 }
+                None if step.rank == Some(RankEntry::LanguageModel) => {}
                 Some(RetrieveEntry::QNetwork) | None => {
                     let name = options.q_network.name.as_ref().or(step.q_network.as_ref());
                     let (_, network) = self.q_network(name.map(String::as_str))?;

@@ -17,8 +17,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oneiro::{
-    Among, BeamOptions, Bundle, Cancel, Ended, Engine, Error, GenerateOptions, LanguageModel,
-    Precision, Prompt, ScoreOptions, TitleOptions,
+    Among, BeamOptions, Bundle, By, CallOptions, Cancel, Ended, Engine, Error, Filter,
+    GenerateOptions, Judge, LanguageModel, Origin, Precision, Prompt, Rank, ScoreOptions,
+    TitleOptions,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -1164,7 +1165,11 @@ fn a_language_model_that_does_not_fit_together_is_refused_and_says_why() {
         ),
     ];
     for (edit, words) in tables {
-        let error = refused(|manifest| edit(&mut manifest["token_tables"]["tokens"]));
+        let error = refused(|manifest| {
+            edit(&mut manifest["token_tables"]["tokens"]);
+            // Its rows would not fit either.
+            manifest["prompts"]["hybrid"]["rows"] = Value::Null;
+        });
         assert!(error.contains(words), "{words}: {error}");
     }
 }
@@ -1227,4 +1232,224 @@ fn a_tokenizer_with_more_tokens_than_the_table_has_rows_is_refused() {
     let expected =
         "part `tokenizer`: expected tokens below 388, as the token table has rows, found token 388";
     assert_eq!(error, expected);
+}
+
+/// What transformers says of candidates, by prompt.
+fn choices(prompt: &str) -> Vec<(Vec<u32>, Vec<u32>, Vec<f32>)> {
+    let bytes = fs::read("tests/golden/tiny-lm.safetensors").unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let choice = |number| {
+        let tensor = |kind| file.tensor(&format!("choice.{prompt}.{number}.{kind}"));
+        let items = |kind| -> Vec<u32> {
+            let data = tensor(kind).unwrap().data().chunks_exact(8);
+            let numbers = data.map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap()));
+            numbers.map(|item| u32::try_from(item).unwrap()).collect()
+        };
+        let scores = tensor("scores").unwrap().data().chunks_exact(4);
+        let scores = scores.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        (items("history"), items("candidates"), scores.collect())
+    };
+    (0..4).map(choice).collect()
+}
+
+fn by_prompt(name: &str) -> CallOptions {
+    let mut options = CallOptions::default();
+    options.prompt.name = Some(name.into());
+    options
+}
+
+#[test]
+fn candidates_score_as_transformers_scores_them_whatever_was_asked_before() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    // One user all the time, and a new one each time.
+    let mut same = engine.recommender();
+    for name in ["hybrid", "text", "hybrid"] {
+        let options = by_prompt(name);
+        for (history, candidates, expected) in choices(name) {
+            same.forget_item(u32::MAX);
+            let items: Vec<u32> = same.history().iter().map(|event| event.item).collect();
+            for item in items {
+                same.forget_item(item);
+            }
+            same.observe_items(&history).unwrap();
+            let mut new = engine.recommender();
+            new.observe_items(&history).unwrap();
+            for user in [&mut same, &mut new] {
+                let scores = user
+                    .score(Judge::LanguageModel, &candidates, &options)
+                    .unwrap();
+                assert_close(&scores, &expected, name);
+                assert!(user.cached_bytes() > 0);
+            }
+            let filter = Filter::default();
+            let ranked = new
+                .rank_with(Judge::LanguageModel, &candidates, 2, &filter, &options)
+                .unwrap();
+            let mut order: Vec<usize> = (0..candidates.len()).collect();
+            order.sort_by(|&a, &b| expected[b].total_cmp(&expected[a]));
+            let best: Vec<u32> = order[..2].iter().map(|&place| candidates[place]).collect();
+            assert_eq!(ranked.items(), best, "{name}");
+            let best: Vec<f32> = order[..2].iter().map(|&place| expected[place]).collect();
+            assert_close(ranked.scores(), &best, name);
+            assert!(
+                ranked
+                    .origins()
+                    .iter()
+                    .all(|origin| *origin == Origin::LanguageModel)
+            );
+            assert_eq!(ranked.stages().last().unwrap().name, format!("rank {name}"));
+        }
+    }
+    same.forget();
+    assert_eq!(same.cached_bytes(), 0);
+}
+
+#[test]
+fn a_recipe_a_call_and_a_chain_by_hand_ask_the_same() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let (filter, mut options) = (Filter::default(), CallOptions::default());
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 7]).unwrap();
+    let recipe = user.recommend(3).unwrap();
+    assert!(
+        recipe
+            .origins()
+            .iter()
+            .all(|origin| *origin == Origin::LanguageModel)
+    );
+    let broad = user.retrieve(By::Popularity, 3, &filter).unwrap();
+    let by_hand = user.rank(Judge::LanguageModel, &broad, 3, &filter).unwrap();
+    assert_eq!(
+        (recipe.items(), recipe.scores()),
+        (by_hand.items(), by_hand.scores())
+    );
+    options.rank = Some(Rank {
+        by: Judge::LanguageModel,
+        candidates: 3,
+    });
+    let call = user
+        .retrieve_with(By::Popularity, 3, &filter, &options)
+        .unwrap();
+    assert_eq!(
+        (call.items(), call.scores()),
+        (by_hand.items(), by_hand.scores())
+    );
+    let best = user
+        .retrieve_with(By::Popularity, 1, &filter, &options)
+        .unwrap();
+    assert_eq!(best.items(), &call.items()[..1]);
+    // A batch is as its users alone, and a clone reads anew.
+    let mut users = [user.clone(), engine.recommender()];
+    assert_eq!(users[0].cached_bytes(), 0);
+    let batch = engine
+        .retrieve_batch(&mut users, By::Popularity, 3, &filter, &options)
+        .unwrap();
+    assert_eq!(batch[0].items(), call.items());
+    assert_close(batch[0].scores(), call.scores(), "batch");
+    // The order in which candidates are named, and what is disliked, are part of the prompt.
+    let reversed: Vec<u32> = broad.items().iter().rev().copied().collect();
+    let other = user
+        .score(Judge::LanguageModel, &reversed, &CallOptions::default())
+        .unwrap();
+    let same = user
+        .score(Judge::LanguageModel, broad.items(), &CallOptions::default())
+        .unwrap();
+    assert_ne!(other, same.iter().rev().copied().collect::<Vec<_>>());
+    user.dislike(&[7]).unwrap();
+    let without = user
+        .score(Judge::LanguageModel, broad.items(), &CallOptions::default())
+        .unwrap();
+    assert_ne!(without, same);
+    let mut one = engine.recommender();
+    one.observe_items(&[3]).unwrap();
+    let alone = one
+        .score(Judge::LanguageModel, broad.items(), &CallOptions::default())
+        .unwrap();
+    assert_close(&without, &alone, "disliked");
+}
+
+#[test]
+fn what_a_prompt_cannot_do_is_said() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 7]).unwrap();
+    let all: Vec<u32> = (0..engine.catalog().len()).collect();
+    let outcome = user.score(Judge::LanguageModel, &all, &CallOptions::default());
+    assert!(matches!(outcome, Err(Error::TooLong { .. })), "{outcome:?}");
+    let outcome = user.score(Judge::LanguageModel, &[1, 2], &by_prompt("other"));
+    assert!(
+        matches!(&outcome, Err(Error::Unsupported { what }) if what == "prompt `other`"),
+        "{outcome:?}"
+    );
+    let none = user.score(Judge::LanguageModel, &[], &CallOptions::default());
+    assert!(none.unwrap().is_empty());
+    let mut options = CallOptions::default();
+    options.rank = Some(Rank {
+        by: Judge::LanguageModel,
+        candidates: 0,
+    });
+    let filter = Filter::default();
+    let outcome = user.recommend_with(3, &filter, &options);
+    assert!(
+        matches!(
+            outcome,
+            Err(Error::InvalidArgument {
+                parameter: "rank",
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
+    options.rank = Some(Rank {
+        by: Judge::LanguageModel,
+        candidates: 3,
+    });
+    let outcome = user.rank_with(Judge::LanguageModel, &[1, 2], 2, &filter, &options);
+    assert!(
+        matches!(
+            outcome,
+            Err(Error::InvalidArgument {
+                parameter: "options",
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
+    // Cancelled, it is usable at once.
+    let options = CallOptions::default();
+    options.cancel.request();
+    let outcome = user.score(Judge::LanguageModel, &[1, 2], &options);
+    assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    user.score(Judge::LanguageModel, &[1, 2], &CallOptions::default())
+        .unwrap();
+    let wrong: [(&str, Value, &str); 8] = [
+        (
+            "text",
+            json!("{candidates} {history}"),
+            "prompts.hybrid.text",
+        ),
+        (
+            "text",
+            json!("{history} {candidates} {history}"),
+            "prompts.hybrid.text",
+        ),
+        (
+            "language_model",
+            json!("other"),
+            "prompts.hybrid.language_model",
+        ),
+        ("adapter", json!("other"), "prompts.hybrid.adapter"),
+        ("rows", json!("other"), "prompts.hybrid.rows"),
+        ("placeholder", json!(3), "prompts.hybrid.rows"),
+        ("answer", json!(100_000), "prompts.hybrid.answer"),
+        ("history", json!(0), "prompts.hybrid.history"),
+    ];
+    for (field, value, at) in wrong {
+        let error = refused(|manifest| manifest["prompts"]["hybrid"][field] = value.clone());
+        assert!(error.contains(at), "{error}");
+    }
+    let error = refused(|manifest| manifest["recipe"]["steps"][1]["prompt"] = json!("other"));
+    assert!(error.contains("recipe.steps[1].prompt"), "{error}");
+    let error = refused(|manifest| manifest["recipe"]["steps"][1]["weight"] = json!(0.5));
+    assert!(error.contains("recipe.steps[1].weight"), "{error}");
 }

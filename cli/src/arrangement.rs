@@ -51,7 +51,7 @@ impl Arranging {
         lookup: &mut Lookup,
         user: &mut Recommender,
         options: &mut CallOptions,
-    ) -> Result<(BTreeMap<u32, f32>, Vec<u32>)> {
+    ) -> Result<BTreeMap<u32, f32>> {
         let mut arrangement = Arrangement::new();
         let mut boosts = BTreeMap::new();
         for (text, amount) in &self.boost {
@@ -106,7 +106,7 @@ impl Arranging {
         user.dislike(&lookup.items(&self.dislike)?)?;
         options.arrangement = arrangement;
         options.deadline = self.deadline_ms.map(Duration::from_millis);
-        Ok((boosts, pins.into_iter().map(|(item, ..)| item).collect()))
+        Ok(boosts)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{output, value, wait};
 ///
 /// Each verb is called again and again by one caller, for one made-up user after the other: open (the bundle and its
 /// graphs), state (a history in, the encoder's state out), recommend (a history in, the recipe's ranking out),
-/// retrieve (the same in one way), rank (200 candidates by a Q-network), similar (the neighbours of an item) and batch
-/// (recommend for all users in one call). A tenth of the time warms up and is not counted. What the bundle does not have is left out.
+/// retrieve (the same in one way), rank (200 candidates by a Q-network; by a language model as many as it was trained
+/// with), similar (the neighbours of an item) and batch (recommend for all users in one call). A tenth of the time warms up and is not counted. What the bundle does not have is left out.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -75,7 +75,8 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         Verb::Retrieve(By::Oracle),
         Verb::Retrieve(By::QNetwork),
         Verb::Retrieve(By::Popularity),
-        Verb::Rank,
+        Verb::Rank(Judge::QNetwork),
+        Verb::Rank(Judge::LanguageModel),
         Verb::Similar,
         Verb::Batch,
     ] {
@@ -107,7 +108,7 @@ enum Verb {
     State,
     Recommend,
     Retrieve(By),
-    Rank,
+    Rank(Judge),
     Similar,
     Batch,
 }
@@ -122,7 +123,8 @@ impl Verb {
             Self::Retrieve(By::Oracle) => "retrieve by oracle",
             Self::Retrieve(By::QNetwork) => "retrieve by Q",
             Self::Retrieve(_) => "retrieve by encoder",
-            Self::Rank => "rank by Q",
+            Self::Rank(Judge::LanguageModel) => "rank by LLM",
+            Self::Rank(_) => "rank by Q",
             Self::Similar => "similar",
             Self::Batch => "batch",
         }
@@ -195,13 +197,17 @@ impl<'a> Bench<'a> {
                     user.retrieve_with(by, count, &filter, options)
                 })
             }),
-            Verb::Rank => {
-                let most = u32::try_from(value::CANDIDATES).unwrap_or(u32::MAX);
+            Verb::Rank(judge) => {
+                let trained = engine.manifest().prompts.values().next();
+                let most = match judge {
+                    Judge::LanguageModel => trained.map_or(0, |prompt| prompt.candidates),
+                    _ => u32::try_from(value::CANDIDATES).unwrap_or(u32::MAX),
+                };
                 let candidates: Vec<u32> = (0..engine.catalog().len().min(most)).collect();
                 self.repeat(|| {
                     timed(|| {
                         observe(&mut user, history())?;
-                        user.rank_with(Judge::QNetwork, &candidates, count, &filter, options)
+                        user.rank_with(judge, &candidates, count, &filter, options)
                     })
                 })
             }

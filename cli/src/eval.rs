@@ -19,7 +19,7 @@ use crate::interactions::{Event, Interactions};
 use crate::oracle::Dreaming;
 use crate::recommend::Way;
 use crate::table::{self, Side};
-use crate::value::{self, Valuing};
+use crate::value::{self, Ranking};
 use crate::{output, wait};
 
 /// Measure how well a bundle predicts what people chose next
@@ -69,7 +69,7 @@ pub struct Arguments {
     #[command(flatten)]
     dreaming: Dreaming,
     #[command(flatten)]
-    valuing: Valuing,
+    again: Ranking,
 }
 
 const EXAMPLES: &str = "\
@@ -79,7 +79,8 @@ Examples:
   oneiro eval models/demo events.csv --by popularity --k 10 --json
   oneiro eval models/demo events.csv --by oracle --guidance 2 --seed 7
   oneiro eval models/demo events.csv --by q --seen allow
-  oneiro eval models/demo events.csv --by encoder --rank q --weight 0.3";
+  oneiro eval models/demo events.csv --by encoder --rank q --weight 0.3
+  oneiro eval models/demo events.csv --held-out 0.2 --rank llm --among-titles";
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Again {
@@ -122,7 +123,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     check(way)?;
     let method = Method::of(arguments, way, &bundle);
     let asked = (method != Method::Recipe).then_some(way);
-    arguments.valuing.check(asked, &bundle)?;
+    arguments.again.check(asked, &bundle)?;
     let mut options = EngineOptions::default();
     options.graph.replicas = replicas(method, threads);
     let engine = wait::on("Opening the networks", || {
@@ -143,7 +144,10 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     cutoffs.dedup();
     let report = Report {
         by: evaluation.by_name(),
-        rank: matches!(method, Method::Ranked(_)).then_some("q"),
+        rank: match method {
+            Method::Ranked(_, judge) => Some(judge.as_str()),
+            _ => None,
+        },
         encoder: evaluation.encoder_name(),
         oracle: evaluation.oracle.clone(),
         q_network: evaluation.q_network.clone(),
@@ -210,15 +214,15 @@ enum Method {
     /// One way to retrieve.
     Way(By),
     /// Its best items, ranked once more.
-    Ranked(By),
+    Ranked(By, value::Judge),
     /// A recipe of several steps.
     Recipe,
 }
 
 impl Method {
     fn of(arguments: &Arguments, way: Way, bundle: &Bundle) -> Self {
-        match arguments.valuing.rank {
-            Some(value::Judge::Q) => Self::Ranked(way.into()),
+        match arguments.again.rank {
+            Some(judge) => Self::Ranked(way.into(), judge),
             None if arguments.by.is_none() && bundle.manifest().recipe.steps.len() > 1 => {
                 Self::Recipe
             }
@@ -274,12 +278,12 @@ impl<'a> Evaluation<'a> {
         options.cancel = cancel;
         options.encoder.clone_from(&arguments.encoder);
         options.oracle = arguments.dreaming.sampling();
-        options.q_network = arguments.valuing.options();
+        arguments.again.apply(engine.manifest(), &mut options);
         let oracle = arguments.dreaming.name(engine.bundle());
-        let q_network = arguments.valuing.name(engine.bundle());
+        let q_network = arguments.again.q_network(engine.bundle());
         let cutoffs = arguments.k.iter().map(|&k| k as usize);
-        // A recipe is asked for no more than is measured: more candidates would be ranked otherwise.
-        let candidates = (method != Method::Recipe).then_some(value::CANDIDATES);
+        // All that are ranked once more have a rank.
+        let candidates = options.rank.map(|rank| rank.candidates);
         let events = interactions.users.iter().flatten();
         let rows = events.filter(|event| event.predicted);
         let mut lines: Vec<u64> = rows.map(|event| event.line).collect();
@@ -293,7 +297,10 @@ impl<'a> Evaluation<'a> {
             seen,
             options,
             oracle: oracle.filter(|_| way == Way::Oracle),
-            q_network: q_network.filter(|_| way == Way::Q || !matches!(method, Method::Way(_))),
+            q_network: q_network.filter(|_| {
+                let by_llm = matches!(method, Method::Ranked(_, value::Judge::Llm));
+                way == Way::Q || !(by_llm || matches!(method, Method::Way(_)))
+            }),
             lines,
         }
     }
@@ -387,7 +394,7 @@ impl<'a> Evaluation<'a> {
         };
         let best = match self.method {
             Method::Way(by) => return user.rank_of(item, by, &self.filter, options),
-            Method::Ranked(by) => value::rank(user, by, self.depth, &[], &filter, options)?,
+            Method::Ranked(by, _) => user.retrieve_with(by, self.depth, &filter, options)?,
             Method::Recipe => user.recommend_with(self.depth, &filter, options)?,
         };
         let own = best.iter().find(|(other, ..)| *other == item);
@@ -547,7 +554,10 @@ mod tests {
         assert_eq!(replicas(Method::Way(By::Encoder), 3), 3);
         assert_eq!(replicas(Method::Way(By::Encoder), 5000), 1024);
         assert_eq!(replicas(Method::Way(By::Popularity), 3), 1);
-        assert_eq!(replicas(Method::Ranked(By::Popularity), 3), 3);
+        assert_eq!(
+            replicas(Method::Ranked(By::Popularity, value::Judge::Q), 3),
+            3
+        );
     }
 
     #[test]

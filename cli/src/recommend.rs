@@ -1,12 +1,12 @@
 //! `oneiro recommend`.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use oneiro::{
-    Bundle, By, CallOptions, Cancel, Catalog, Engine, Origin, Ranking, RetrieveEntry, Seen,
+    Bundle, By, CallOptions, Cancel, Catalog, Engine, Origin, RankEntry, Ranking, RetrieveEntry,
+    Seen,
 };
 
 use crate::arrangement::Arranging;
@@ -16,7 +16,7 @@ use crate::index::{self, Approximate};
 use crate::lookup::Lookup;
 use crate::oracle::Dreaming;
 use crate::ranking::{self, Report};
-use crate::value::{self, Valuing};
+use crate::value::Ranking as Again;
 use crate::{output, wait};
 
 /// Recommend the next items for a history
@@ -71,7 +71,7 @@ pub struct Arguments {
     #[command(flatten)]
     dreaming: Dreaming,
     #[command(flatten)]
-    valuing: Valuing,
+    again: Again,
 }
 
 const EXAMPLES: &str = "\
@@ -81,7 +81,8 @@ Examples:
   oneiro recommend models/demo --seen Inception --diversity 0.7 --cap genres=4 --pin \"Blade Runner@2\"
   oneiro recommend models/demo --by popularity --json
   oneiro recommend models/demo --seen Inception --by oracle --guidance 2 --seed 7
-  oneiro recommend models/demo --seen Inception --by encoder --rank q --weight 0.3";
+  oneiro recommend models/demo --seen Inception --by encoder --rank q --weight 0.3
+  oneiro recommend models/demo --seen Inception --seen Heat --rank llm";
 
 /// A way to retrieve.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -172,14 +173,14 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.threads = arguments.threads.into();
     options.encoder.clone_from(&arguments.encoder);
     options.oracle = arguments.dreaming.sampling();
-    options.q_network = arguments.valuing.options();
+    arguments.again.apply(engine.manifest(), &mut options);
     let way = arguments.by.or_else(|| Way::of_recipe(engine.bundle()));
     if arguments.dreaming.is_wanted() && way != Some(Way::Oracle) {
         way.map_or(Ok(()), check)?;
     }
-    arguments.valuing.check(arguments.by, engine.bundle())?;
+    arguments.again.check(arguments.by, engine.bundle())?;
     if arguments.approximate.is_wanted() && way == Some(Way::Q) {
-        let name = arguments.valuing.name(engine.bundle());
+        let name = arguments.again.q_network(engine.bundle());
         let entry = name.and_then(|name| engine.manifest().q_networks.get(&name));
         if entry.is_some_and(|entry| entry.output.is_none()) {
             let misplaced =
@@ -188,7 +189,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         }
     }
     let oracle = arguments.dreaming.name(engine.bundle());
-    let q_network = arguments.valuing.name(engine.bundle());
+    let q_network = arguments.again.q_network(engine.bundle());
     let space = match (way, &oracle, &q_network) {
         (Some(Way::Oracle), Some(name), _) => {
             let entry = engine.manifest().oracles.get(name);
@@ -203,22 +204,18 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.probes = arguments.approximate.probes(engine.bundle(), space);
     let mut user = engine.recommender();
     user.observe_items(&history)?;
-    let (boosts, pins) = arguments
+    let boosts = arguments
         .arranging
         .apply(&mut lookup, &mut user, &mut options)?;
     let skipped = lookup.report();
     let count = arguments.count as usize;
-    let ranking = wait::on("Recommending", || {
-        match (arguments.by, arguments.valuing.rank) {
-            (None, None) => user.recommend_with(count, &filter, &options),
-            (Some(way), None) => user.retrieve_with(way.into(), count, &filter, &options),
-            (_, Some(value::Judge::Q)) => {
-                let by = way.unwrap_or(Way::Encoder).into();
-                let aside: BTreeSet<u32> = boosts.keys().copied().chain(pins).collect();
-                let aside = Vec::from_iter(aside);
-                value::rank(&mut user, by, count, &aside, &filter, &options)
-            }
-        }
+    // What ranks once more takes the place of the recipe's own steps that rank.
+    let by = arguments
+        .by
+        .or(way.filter(|_| arguments.again.rank.is_some()));
+    let ranking = wait::on("Recommending", || match by {
+        None => user.recommend_with(count, &filter, &options),
+        Some(way) => user.retrieve_with(way.into(), count, &filter, &options),
     })?;
 
     if arguments.json {
@@ -228,7 +225,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
             output::note(format_args!("After: {}", heading(catalog, &history)?));
         }
         if arguments.by.is_none()
-            && arguments.valuing.rank.is_none()
+            && arguments.again.rank.is_none()
             && ranking.stopped_after().is_none()
             && let Some(origin) = other_way(&engine, &ranking)
         {
@@ -262,8 +259,10 @@ pub fn heading(catalog: &Catalog, history: &[u32]) -> oneiro::Result<String> {
 
 /// Where a ranking comes from, if that is not what the recipe ends with.
 fn other_way(engine: &Engine, ranking: &Ranking) -> Option<Origin> {
+    let last = engine.manifest().recipe.steps.last()?.rank;
     let usual = match Way::of_recipe(engine.bundle())? {
-        _ if engine.manifest().recipe.steps.len() > 1 => Origin::QNetwork,
+        _ if last == Some(RankEntry::QNetwork) => Origin::QNetwork,
+        _ if last == Some(RankEntry::LanguageModel) => Origin::LanguageModel,
         Way::Encoder => Origin::Encoder,
         Way::Popularity => Origin::Popularity,
         Way::Oracle => Origin::Oracle,

@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let space = engine.manifest().similar.as_deref();
     options.probes = arguments.approximate.probes(engine.bundle(), space);
     let mut user = engine.recommender();
-    let (boosts, _) = arguments
+    let boosts = arguments
         .arranging
         .apply(&mut lookup, &mut user, &mut options)?;
     let skipped = lookup.report();

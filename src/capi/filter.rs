@@ -9,9 +9,13 @@ use super::cancel::{oneiro_cancel, request_of};
 use super::catalog::ONEIRO_NO_VALUE;
 use super::checks::{array, flag, optional_text, text, texts, unknown};
 use super::growing::{growing, init, read, read_array};
+use super::judge::judge_of;
+use super::language_model::{ONEIRO_AMONG_VOCABULARY, among_of};
 use super::oracle::{ONEIRO_SAMPLER_AUTO, oracle_options_of};
 use crate::bundle::Seen;
-use crate::call::CallOptions;
+#[cfg(feature = "llm")]
+use crate::call::PromptOptions;
+use crate::call::{CallOptions, Rank};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::retrieve::QNetworkOptions;
@@ -221,13 +225,24 @@ pub struct oneiro_call_options {
     /// What Q counts against the scores that candidates come with, 0 to 1: each is standardised over the candidates. -1,
     /// for that of the recipe's step, or else the network's own, by default.
     pub weight: f32,
+    /// ONEIRO_AMONG_…: what the probability of a token of a title is one of, for ONEIRO_JUDGE_LANGUAGE_MODEL; the vocabulary
+    /// by default.
+    pub among: i32,
+    /// What a language model that judges is asked: a prompt's name in the manifest; NULL, for the recipe's, or the first, by
+    /// default.
+    pub prompt: *const c_char,
+    /// How many of the best candidates `rank` ranks, or as many as the call asks for if that is more; 0 by default.
+    pub candidates: usize,
+    /// ONEIRO_JUDGE_…: what ranks the best `candidates` once more, after the way or all steps of the recipe; 0, for
+    /// nothing, by default. For recommend and retrieve, of one user or many.
+    pub rank: i32,
     /// Must be 0; for a field to come.
     pub reserved: i32,
 }
 
 growing!(oneiro_call_options {
     cancel, encoder, threads, probes, arrangement, deadline_ms, oracle, steps, draws, guidance, sampler, seed,
-    q_network, candidate_scores, weight, reserved
+    q_network, candidate_scores, weight, among, prompt, candidates, rank, reserved
 } by default Self {
     size: size_of::<Self>(),
     cancel: null(),
@@ -245,6 +260,10 @@ growing!(oneiro_call_options {
     q_network: null(),
     candidate_scores: null(),
     weight: -1.0,
+    among: ONEIRO_AMONG_VOCABULARY,
+    prompt: null(),
+    candidates: 0,
+    rank: 0,
     reserved: 0,
 });
 
@@ -260,6 +279,11 @@ pub unsafe extern "C" fn oneiro_call_options_init(options: *mut oneiro_call_opti
 pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Result<CallOptions> {
     // SAFETY: the caller's promise.
     let given = unsafe { read(options, "options") }?;
+    let among = among_of(given.among)?;
+    // SAFETY: the caller's promise.
+    let prompt = unsafe { optional_text(given.prompt, "prompt") }?;
+    #[cfg(not(feature = "llm"))]
+    let _ = (among, prompt);
     Ok(CallOptions {
         // SAFETY: the caller's promise.
         cancel: unsafe { request_of(given.cancel) },
@@ -274,6 +298,12 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
         oracle: unsafe { oracle_options_of(&given) }?,
         // SAFETY: the caller's promise.
         q_network: unsafe { q_network_options_of(&given) }?,
+        rank: rank_of(&given)?,
+        #[cfg(feature = "llm")]
+        prompt: PromptOptions {
+            name: prompt.map(Into::into),
+            among,
+        },
     })
 }
 
@@ -290,6 +320,16 @@ unsafe fn q_network_options_of(given: &oneiro_call_options) -> Result<QNetworkOp
         name: name.map(Into::into),
         weight: (!bundled).then_some(given.weight),
     })
+}
+
+fn rank_of(given: &oneiro_call_options) -> Result<Option<Rank>> {
+    if given.rank == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Rank {
+        by: judge_of(given.rank)?,
+        candidates: given.candidates,
+    }))
 }
 
 /// The scores of so many candidates, if they come with any.

@@ -18,11 +18,16 @@ pub const ONEIRO_JUDGE_ENCODER: i32 = 2;
 /// `candidate_scores`, if there are any.
 pub const ONEIRO_JUDGE_Q_NETWORK: i32 = 3;
 
-fn judge_of(judge: i32) -> Result<Judge> {
+/// Candidates are judged by the log-probabilities of their titles, by a language model that reads a prompt of the bundle
+/// with the history, less what is disliked, and all candidates in their order.
+pub const ONEIRO_JUDGE_LANGUAGE_MODEL: i32 = 4;
+
+pub(super) fn judge_of(judge: i32) -> Result<Judge> {
     match judge {
         ONEIRO_JUDGE_POPULARITY => Ok(Judge::Popularity),
         ONEIRO_JUDGE_ENCODER => Ok(Judge::Encoder),
         ONEIRO_JUDGE_Q_NETWORK => Ok(Judge::QNetwork),
+        ONEIRO_JUDGE_LANGUAGE_MODEL => Ok(Judge::LanguageModel),
         other => Err(unknown("judge", other)),
     }
 }
@@ -35,7 +40,8 @@ fn judge_of(judge: i32) -> Result<Judge> {
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; free with oneiro_ranking_free.
 /// Errors:  as oneiro_recommender_recommend; ONEIRO_INVALID_ARGUMENT also for an unknown `judge`, for a candidate that
-///          comes twice and for a `weight` below 1 without `candidate_scores`.
+///          comes twice, for a `weight` below 1 without `candidate_scores` and for options with a `rank`; ONEIRO_TOO_LONG
+///          if the prompt is longer than the language model's context.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_recommender_rank(

@@ -150,6 +150,14 @@ pub unsafe extern "C" fn oneiro_score_options_init(
     unsafe { init(options, size) }
 }
 
+pub(super) fn among_of(among: i32) -> Result<Among> {
+    match among {
+        ONEIRO_AMONG_VOCABULARY => Ok(Among::Vocabulary),
+        ONEIRO_AMONG_TITLES => Ok(Among::Titles),
+        other => Err(unknown("among", other)),
+    }
+}
+
 /// # Safety
 /// The header's promise.
 unsafe fn score_options_of(options: *const oneiro_score_options) -> Result<ScoreOptions> {
@@ -159,11 +167,7 @@ unsafe fn score_options_of(options: *const oneiro_score_options) -> Result<Score
         return Err(unknown("reserved", given.reserved));
     }
     Ok(ScoreOptions {
-        among: match given.among {
-            ONEIRO_AMONG_VOCABULARY => Among::Vocabulary,
-            ONEIRO_AMONG_TITLES => Among::Titles,
-            other => return Err(unknown("among", other)),
-        },
+        among: among_of(given.among)?,
         // SAFETY: the caller's promise.
         cancel: unsafe { request_of(given.cancel) },
         deadline: deadline_of(given.deadline_ms)?,

@@ -21,6 +21,8 @@ pub const ONEIRO_ORIGIN_PINNED: i32 = 4;
 pub const ONEIRO_ORIGIN_ORACLE: i32 = 5;
 /// Put there by its Q by a Q-network, or by that blended with the score it came with.
 pub const ONEIRO_ORIGIN_Q_NETWORK: i32 = 6;
+/// Put there by the log-probability of its title, by a language model that was asked about the candidates.
+pub const ONEIRO_ORIGIN_LANGUAGE_MODEL: i32 = 7;
 
 /// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
 /// with each other. Yours; free with oneiro_ranking_free.
@@ -65,6 +67,7 @@ fn origin_of(origin: Origin) -> i32 {
         Origin::Pinned => ONEIRO_ORIGIN_PINNED,
         Origin::Oracle => ONEIRO_ORIGIN_ORACLE,
         Origin::QNetwork => ONEIRO_ORIGIN_Q_NETWORK,
+        Origin::LanguageModel => ONEIRO_ORIGIN_LANGUAGE_MODEL,
     }
 }
 

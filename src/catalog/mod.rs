@@ -128,6 +128,12 @@ impl Catalog {
         self.ids.table.get(item as usize)
     }
 
+    /// Whether items have titles.
+    #[must_use]
+    pub fn has_titles(&self) -> bool {
+        self.titles.is_some()
+    }
+
     /// The title of an item as a person should see it, or nothing if the bundle has no titles.
     ///
     /// # Errors

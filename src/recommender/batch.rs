@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::blend::Draft;
+use super::rank::{Draft, Step};
 use super::{By, Chain, Recommender, check_count};
 use crate::arrangement::Plan;
 use crate::call::CallOptions;
@@ -119,15 +119,23 @@ impl Engine {
         filter: &Filter,
         options: &CallOptions,
     ) -> Result<Vec<Ranking>> {
+        let steps = chain.ranks.iter();
+        let steps = steps.map(|entry| (Step::of(entry), entry.count as usize));
+        let then = options.rank.map(|rank| (rank.by.into(), rank.candidates));
+        let ranks: Vec<(Step, usize)> = steps.chain(then).collect();
+        let depth = match (chain.ranks, options.rank) {
+            ([], Some(rank)) => chain.depth.max(rank.candidates),
+            _ => chain.depth,
+        };
         let plans = users
             .iter()
-            .map(|user| user.plan(self, count, chain.depth, filter, options))
+            .map(|user| user.plan(self, count, depth, filter, options))
             .collect::<Result<Vec<_>>>()?;
         let (scorings, stages) = self.scorings(users, chain.by, options)?;
-        let fetch = match chain.ranks {
+        let fetch = match ranks[..] {
             [] => plans.iter().map(Plan::fetch).max().unwrap_or_default(),
             // What is ranked is what the recipe retrieves, whatever the lists will be arranged of.
-            _ => count.max(chain.depth),
+            _ => count.max(depth),
         };
         let admissions = plans.iter().map(Plan::admission);
         let found = Scoring::best_of_all(&scorings, fetch, admissions, options.search())?;
@@ -139,10 +147,9 @@ impl Engine {
         });
         let mut drafts: Vec<Draft> = drafts.collect();
         let mut stopped = false;
-        for step in chain.ranks {
-            let most = count.max(step.count as usize);
-            let name = step.q_network.as_deref();
-            match self.blended(users, &plans, &drafts, (name, step.weight), most, options) {
+        for (step, candidates) in ranks {
+            let most = count.max(candidates);
+            match self.ranked(users, &plans, &drafts, step, most, options) {
                 Ok(ranked) => drafts = ranked,
                 Err(Error::DeadlineExceeded) => {
                     stopped = true;

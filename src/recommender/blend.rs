@@ -9,27 +9,13 @@
 use std::time::Instant;
 
 use super::Recommender;
+use super::rank::Draft;
 use crate::arrangement::Plan;
 use crate::call::CallOptions;
-use crate::catalog::Scored;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::ranking::{Origin, Ranking, Stage};
-use crate::retrieve::{Scoring, Search, stage};
-
-/// What will be a list.
-pub(super) struct Draft<'a> {
-    pub(super) scoring: Scoring<'a>,
-    /// Best first, but for those that the arrangement sets aside.
-    pub(super) fetched: Vec<Scored>,
-    pub(super) stages: Vec<Stage>,
-}
-
-impl Draft<'_> {
-    pub(super) fn list(self, plan: &Plan, search: Search) -> Result<Ranking> {
-        plan.list(self.fetched, self.stages, &self.scoring, search)
-    }
-}
+use crate::ranking::Origin;
+use crate::retrieve::Scoring;
 
 impl Engine {
     /// The best `most` of each draft, and what the plan sets aside, ranked by Q and the scores that they have: by the
@@ -44,7 +30,6 @@ impl Engine {
         options: &CallOptions,
     ) -> Result<Vec<Draft<'a>>> {
         let search = options.search();
-        search.cancel.check()?;
         let (values, stages) = self.values(users, name, options)?;
         let (name, network) = self.q_network(options.q_network.name.as_deref().or(name))?;
         let weight = options.q_network.weight.or(weight);
@@ -52,22 +37,15 @@ impl Engine {
         let ranked = plans.iter().zip(drafts).zip(values);
         let ranked = ranked.map(|((plan, draft), values)| {
             let started = Instant::now();
-            let aside = plan.aside();
-            let fetched = &draft.fetched[..most.min(draft.fetched.len())];
-            let mut items: Vec<u32> = fetched.iter().map(|scored| scored.item).collect();
-            let mut scores: Vec<f32> = fetched.iter().map(|scored| scored.score).collect();
-            scores.extend(draft.scoring.of(&aside, plan.admission(), search.cancel)?);
-            items.extend(aside);
+            let items = draft.candidates(plan, most);
+            let fetched = draft.fetched.iter().take(most);
+            let mut scores: Vec<f32> = fetched.map(|scored| scored.score).collect();
+            let aside = &items[scores.len()..];
+            scores.extend(draft.scoring.of(aside, plan.admission(), search.cancel)?);
             let values = values.of(&items, plan.admission(), search.cancel)?;
             let blended = blend(&scores, &values, weight);
             let scoring = Scoring::some(Origin::QNetwork, items.into_iter().zip(blended));
-            let (fetched, _) = scoring.best(most, plan.admission(), search)?;
-            let ranked = stage(format!("rank {name}"), fetched.len(), started);
-            Ok(Draft {
-                stages: [&draft.stages, stages.as_slice(), &[ranked]].concat(),
-                scoring,
-                fetched,
-            })
+            draft.again(scoring, plan, most, search, (&stages, name, started))
         });
         ranked.collect()
     }

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::blend::Draft;
+use super::rank::{Draft, Step};
 use super::{By, Chain, Recommender};
 use crate::call::CallOptions;
 use crate::catalog::Admission;
@@ -22,6 +22,8 @@ pub enum Judge {
     Encoder = 2,
     /// Their Q by a Q-network, blended with the scores that they come with, if they come with any.
     QNetwork = 3,
+    /// The log-probabilities of their titles by a language model that is asked about the history and all of them.
+    LanguageModel = 4,
 }
 
 /// Items to be ranked, and the scores that they come with, if any: a [`Ranking`], items of the caller's own, or these
@@ -84,12 +86,13 @@ impl<T: Candidates + ?Sized> Candidates for &T {
 }
 
 impl Judge {
-    /// The way of retrieving that has the same scores.
-    fn way(self) -> By {
+    /// The way of retrieving that has the same scores, if there is one.
+    fn way(self) -> Option<By> {
         match self {
-            Self::Popularity => By::Popularity,
-            Self::Encoder => By::Encoder,
-            Self::QNetwork => By::QNetwork,
+            Self::Popularity => Some(By::Popularity),
+            Self::Encoder => Some(By::Encoder),
+            Self::QNetwork => Some(By::QNetwork),
+            Self::LanguageModel => None,
         }
     }
 }
@@ -117,6 +120,11 @@ impl Recommender {
     /// the network; without scores it ranks by Q alone. The others do not look at them. Of a chain by hand, arrange the
     /// last step only: boosts and dislikes are already in the scores of a ranking that was arranged.
     ///
+    /// [`Judge::LanguageModel`] reads a prompt of the bundle with the history, less what is disliked, and the candidates
+    /// in the order in which they come, and scores their titles as [`LanguageModel::score`](crate::LanguageModel::score)
+    /// does. As many fit as the model's context holds; it does best with as many as it was trained with, `candidates` of
+    /// the prompt. What it has read is kept for the next call.
+    ///
     /// ```
     /// # let engine = oneiro::Engine::open("models/tiny")?;
     /// use oneiro::{By, Filter, Judge};
@@ -132,7 +140,8 @@ impl Recommender {
     ///
     /// # Errors
     /// [`Error::UnknownItem`], [`Error::InvalidArgument`] if a candidate comes twice, there are not as many scores as
-    /// items, or the options have a weight and the candidates no scores; as [`retrieve_with`](Self::retrieve_with).
+    /// items, or the options have a weight and the candidates no scores; [`Error::TooLong`] if the prompt is longer than
+    /// the model's context; as [`retrieve_with`](Self::retrieve_with).
     pub fn rank_with(
         &mut self,
         judge: Judge,
@@ -152,25 +161,39 @@ impl Recommender {
             let reason = format!("item {} comes twice", pair[0]);
             return Err(Error::argument("candidates", reason));
         }
+        if options.rank.is_some() {
+            let reason = "`rank` is for what is retrieved: these are ranked by the judge";
+            return Err(Error::argument("options", reason));
+        }
         let (filter, options) = (filter.clone().allow(sorted), options.started());
-        match (judge, scores, options.q_network.weight) {
-            (Judge::QNetwork, Some(scores), _) => {
+        match (judge.way(), scores, options.q_network.weight) {
+            (None, ..) => {
+                // They stay in the order in which they come.
+                let order = (0..).map(|place: u32| -(place as f32));
+                let scoring =
+                    Scoring::some(Origin::LanguageModel, items.iter().copied().zip(order));
+                let by = Step::LanguageModel(None);
+                self.rank_again(scoring, by, items.len(), count, &filter, &options)
+            }
+            (Some(By::QNetwork), Some(scores), _) => {
                 let scores = items.iter().copied().zip(scores.iter().copied());
                 let scoring = Scoring::some(Origin::QNetwork, scores);
-                self.rank_scored(scoring, items.len(), count, &filter, &options)
+                let by = Step::QNetwork(None, None);
+                self.rank_again(scoring, by, items.len(), count, &filter, &options)
             }
-            (Judge::QNetwork, None, Some(weight)) if weight < 1.0 => {
+            (Some(By::QNetwork), None, Some(weight)) if weight < 1.0 => {
                 let reason = format!("is {weight}, and the candidates come without scores");
                 Err(Error::argument("weight", reason))
             }
-            _ => self.list(Chain::by(judge.way(), count), count, &filter, &options),
+            (Some(way), ..) => self.list(Chain::by(way, count), count, &filter, &options),
         }
     }
 
-    /// The `count` best of so many candidates by Q and their scores.
-    fn rank_scored(
+    /// The `count` best of so many candidates, which have scores already.
+    fn rank_again(
         &mut self,
         scoring: Scoring,
+        by: Step,
         len: usize,
         count: usize,
         filter: &Filter,
@@ -185,8 +208,7 @@ impl Recommender {
             stages: Vec::new(),
         };
         let plans = [plan];
-        let mut ranked =
-            engine.blended(&mut [self], &plans, &[draft], (None, None), len, options)?;
+        let mut ranked = engine.ranked(&mut [self], &plans, &[draft], by, len, options)?;
         let [plan] = &plans;
         let ranked = ranked.pop().ok_or_else(|| Error::Internal {
             reason: "a draft that was not ranked".into(),
@@ -211,7 +233,15 @@ impl Recommender {
         self.check_items(items)?;
         options.cancel.check()?;
         let engine = self.engine.clone();
-        let scoring = self.scoring(&engine, judge.way(), &options)?;
+        let Some(way) = judge.way() else {
+            #[cfg(feature = "llm")]
+            return self
+                .ask(&engine, options.prompt.name.as_deref(), items, &options)
+                .map(|(_, scores)| scores);
+            #[cfg(not(feature = "llm"))]
+            return Err(super::rank::without_language_models());
+        };
+        let scoring = self.scoring(&engine, way, &options)?;
         scoring.of(items, &Admission::default(), &options.cancel)
     }
 }

@@ -36,9 +36,11 @@ HOLDS(conditions, ONEIRO_WITH_ANY_TAG == 1 && ONEIRO_WITHOUT_TAGS == 2 && ONEIRO
 HOLDS(seen, ONEIRO_SEEN_BUNDLE == 0 && ONEIRO_SEEN_EXCLUDE == 1 && ONEIRO_SEEN_ALLOW == 2);
 HOLDS(ways, ONEIRO_BY_POPULARITY == 1 && ONEIRO_BY_ENCODER == 2 && ONEIRO_BY_ORACLE == 3 &&
                 ONEIRO_BY_Q_NETWORK == 4);
-HOLDS(judges, ONEIRO_JUDGE_POPULARITY == 1 && ONEIRO_JUDGE_ENCODER == 2 && ONEIRO_JUDGE_Q_NETWORK == 3);
+HOLDS(judges, ONEIRO_JUDGE_POPULARITY == 1 && ONEIRO_JUDGE_ENCODER == 2 && ONEIRO_JUDGE_Q_NETWORK == 3 &&
+                  ONEIRO_JUDGE_LANGUAGE_MODEL == 4);
 HOLDS(origins, ONEIRO_ORIGIN_POPULARITY == 1 && ONEIRO_ORIGIN_ENCODER == 2 && ONEIRO_ORIGIN_SIMILAR == 3 &&
-                   ONEIRO_ORIGIN_PINNED == 4 && ONEIRO_ORIGIN_ORACLE == 5 && ONEIRO_ORIGIN_Q_NETWORK == 6);
+                   ONEIRO_ORIGIN_PINNED == 4 && ONEIRO_ORIGIN_ORACLE == 5 && ONEIRO_ORIGIN_Q_NETWORK == 6 &&
+                   ONEIRO_ORIGIN_LANGUAGE_MODEL == 7);
 HOLDS(samplers, ONEIRO_SAMPLER_AUTO == 0 && ONEIRO_SAMPLER_COLLAPSED == 1 && ONEIRO_SAMPLER_CHAIN == 2 &&
                     ONEIRO_SAMPLER_GRAPH == 3 && ONEIRO_SAMPLER_MEAN == 4);
 HOLDS(ended, ONEIRO_ENDED_TOKEN == 1 && ONEIRO_ENDED_TEXT == 2 && ONEIRO_ENDED_COUNT == 3 &&
@@ -108,7 +110,11 @@ AT(oneiro_call_options, seed, 88);
 AT(oneiro_call_options, q_network, 96);
 AT(oneiro_call_options, candidate_scores, 104);
 AT(oneiro_call_options, weight, 112);
-AT(oneiro_call_options, reserved, 116);
+AT(oneiro_call_options, among, 116);
+AT(oneiro_call_options, prompt, 120);
+AT(oneiro_call_options, candidates, 128);
+AT(oneiro_call_options, rank, 136);
+AT(oneiro_call_options, reserved, 140);
 AT(oneiro_cap, size, 0);
 AT(oneiro_cap, attribute, 8);
 AT(oneiro_cap, tag, 16);
@@ -185,6 +191,8 @@ int main(void) {
   CHECK(call.oracle == NULL && call.steps == 0 && call.draws == 1 && call.guidance == -1 && call.seed == 0);
   CHECK(call.sampler == ONEIRO_SAMPLER_AUTO && call.q_network == NULL && call.candidate_scores == NULL);
   CHECK(call.weight == -1 && call.reserved == 0);
+  CHECK(call.among == ONEIRO_AMONG_VOCABULARY && call.prompt == NULL);
+  CHECK(call.candidates == 0 && call.rank == 0);
 
   oneiro_cap cap;
   oneiro_cap_init(&cap, sizeof cap);

@@ -26,7 +26,7 @@ static oneiro_prompt *no_prompt;
 static oneiro_generated *no_generated;
 static oneiro_tokens *no_tokens;
 static oneiro_text *no_text;
-static float no_scores[2] = {77, 77};
+static float no_scores[3] = {77, 77, 77};
 
 /* What on_text was given, a NUL as oneiro_generated_utf8 has it, and what on_text does. */
 static struct {
@@ -476,6 +476,66 @@ static void ways_to_score(void) {
   FAILS(BAD, "model", oneiro_language_model_adapt(NULL, NULL, e));
 }
 
+/* A language model that judges: alone, after a way to retrieve, and what it cannot do. */
+static void judge(void) {
+  const uint32_t history[] = {3, 7}, candidates[] = {1, 12, 20};
+  oneiro_recommender *user = NULL;
+  oneiro_ranking *ranking = NULL, *call = NULL, *no_ranking = NULL;
+  oneiro_cancel *cancel = NULL;
+  oneiro_call_options asking;
+  float found[3], among[3], text[3], best;
+  oneiro_call_options_init(&asking, sizeof asking);
+  SUCCEEDS(oneiro_cancel_new(&cancel, e));
+  SUCCEEDS(oneiro_recommender_new(engine, &user, e));
+  SUCCEEDS(oneiro_recommender_observe_items(user, history, 2, e));
+#define SCORE(out) oneiro_recommender_score(user, ONEIRO_JUDGE_LANGUAGE_MODEL, candidates, 3, &asking, out, e)
+  SUCCEEDS(SCORE(found));
+  asking.among = ONEIRO_AMONG_TITLES;
+  SUCCEEDS(SCORE(among));
+  asking.among = ONEIRO_AMONG_VOCABULARY;
+  asking.prompt = "text";
+  SUCCEEDS(SCORE(text));
+  CHECK(found[0] < among[0] && among[0] < 0 && found[0] != text[0]);
+  asking.prompt = "other";
+  FAILS(ONEIRO_UNSUPPORTED, "prompt `other`", SCORE(no_scores));
+  asking.prompt = NOT_UTF8;
+  FAILS(BAD, "prompt", SCORE(no_scores));
+  asking.prompt = NULL;
+  asking.among = 2;
+  FAILS(BAD, "among", SCORE(no_scores));
+  asking.among = ONEIRO_AMONG_VOCABULARY;
+  asking.cancel = cancel;
+  SUCCEEDS(oneiro_recommender_rank(user, ONEIRO_JUDGE_LANGUAGE_MODEL, candidates, 3, 3, NULL, &asking, &ranking, e));
+  best = fmaxf(found[0], fmaxf(found[1], found[2]));
+  CHECK(oneiro_ranking_len(ranking) == 3 && fabsf(oneiro_ranking_scores(ranking)[0] - best) < 1e-4f);
+  CHECK(oneiro_ranking_origins(ranking)[2] == ONEIRO_ORIGIN_LANGUAGE_MODEL);
+  oneiro_ranking_free(ranking);
+
+  asking.rank = ONEIRO_JUDGE_LANGUAGE_MODEL;
+#define RETRIEVE(out) oneiro_recommender_retrieve(user, ONEIRO_BY_POPULARITY, 2, NULL, &asking, out, e)
+  FAILS(BAD, "rank", RETRIEVE(&no_ranking));
+  asking.candidates = 3;
+  SUCCEEDS(RETRIEVE(&call));
+  CHECK(oneiro_ranking_len(call) == 2 && oneiro_ranking_origins(call)[0] == ONEIRO_ORIGIN_LANGUAGE_MODEL);
+  oneiro_ranking_free(call);
+  FAILS(BAD, "rank",
+        oneiro_recommender_rank(user, ONEIRO_JUDGE_ENCODER, candidates, 3, 3, NULL, &asking, &no_ranking, e));
+  asking.rank = 9;
+  FAILS(BAD, "judge", RETRIEVE(&no_ranking));
+  asking.rank = ONEIRO_JUDGE_LANGUAGE_MODEL;
+  asking.candidates = 40;
+  FAILS(ONEIRO_TOO_LONG, "128", RETRIEVE(&no_ranking));
+  asking.candidates = 3;
+  oneiro_cancel_request(cancel);
+  FAILS(ONEIRO_CANCELLED, "cancelled", RETRIEVE(&no_ranking));
+  asking.cancel = NULL;
+  SUCCEEDS(RETRIEVE(&call));
+  CHECK(no_ranking == NULL);
+  oneiro_ranking_free(call);
+  oneiro_cancel_free(cancel);
+  oneiro_recommender_free(user);
+}
+
 /* Whatever is freed first, the rest lives. */
 static void any_order(void) {
   for (int order = 0; order < 6; order++) {
@@ -519,6 +579,7 @@ int main(void) {
   misuse();
   other_sizes();
   ways_to_score();
+  judge();
   any_order();
   SUCCEEDS(oneiro_engine_open(TINY, NULL, &tiny, e));
   FAILS(ONEIRO_UNSUPPORTED, "language model", oneiro_language_model_new(tiny, NULL, &no_model, e));

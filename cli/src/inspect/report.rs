@@ -25,6 +25,7 @@ pub struct Report {
     pub oracles: BTreeMap<String, Oracle>,
     pub q_networks: BTreeMap<String, QNetwork>,
     pub language_models: BTreeMap<String, LanguageModel>,
+    pub prompts: BTreeMap<String, Prompt>,
     pub similar: Option<String>,
     pub seen: &'static str,
     pub recipe: Recipe,
@@ -143,6 +144,17 @@ pub struct LanguageModel {
 }
 
 #[derive(Serialize)]
+pub struct Prompt {
+    pub language_model: String,
+    pub adapter: Option<String>,
+    /// The space whose rows stand behind titles; without one it has text alone.
+    pub rows: Option<String>,
+    pub text: String,
+    pub history: u32,
+    pub candidates: u32,
+}
+
+#[derive(Serialize)]
 pub struct Recipe {
     pub steps: Vec<Step>,
     pub cold: &'static str,
@@ -159,6 +171,8 @@ pub struct Step {
     pub oracle: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub q_network: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     pub count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f32>,
@@ -208,6 +222,7 @@ impl Report {
             oracles: oracles(bundle)?,
             q_networks: q_networks(bundle),
             language_models: language_models(bundle),
+            prompts: prompts(bundle),
             similar: manifest.similar.clone(),
             seen: match manifest.seen {
                 Seen::Exclude => "exclude",
@@ -444,6 +459,21 @@ fn language_models(bundle: &Bundle) -> BTreeMap<String, LanguageModel> {
         .collect()
 }
 
+fn prompts(bundle: &Bundle) -> BTreeMap<String, Prompt> {
+    let prompt = |(name, entry): (&String, &oneiro::PromptEntry)| {
+        let prompt = Prompt {
+            language_model: entry.language_model.clone(),
+            adapter: entry.adapter.clone(),
+            rows: entry.rows.clone(),
+            text: entry.text.clone(),
+            history: entry.history,
+            candidates: entry.candidates,
+        };
+        (name.clone(), prompt)
+    };
+    bundle.manifest().prompts.iter().map(prompt).collect()
+}
+
 fn precision(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "f32",
@@ -464,10 +494,14 @@ fn recipe(bundle: &Bundle) -> Recipe {
     let recipe = &bundle.manifest().recipe;
     let steps = recipe.steps.iter().map(|step| Step {
         retrieve: step.retrieve.map(way),
-        rank: step.rank.map(|RankEntry::QNetwork| "q_network"),
+        rank: step.rank.map(|way| match way {
+            RankEntry::QNetwork => "q_network",
+            RankEntry::LanguageModel => "language_model",
+        }),
         encoder: step.encoder.clone(),
         oracle: step.oracle.clone(),
         q_network: step.q_network.clone(),
+        prompt: step.prompt.clone(),
         count: step.count,
         weight: step.weight,
     });

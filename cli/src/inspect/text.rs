@@ -39,6 +39,7 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     section(out, "Oracles", TEXTS, &oracles(report))?;
     section(out, "Q-networks", TEXTS, &q_networks(report))?;
     section(out, "Language models", TEXTS, &language_models(report))?;
+    section(out, "Prompts", TEXTS, &prompts(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
     section(out, "Provenance", TEXTS, &provenance(report))?;
     match &report.engine {
@@ -263,13 +264,31 @@ fn language_models(report: &Report) -> Vec<Row> {
     report.language_models.iter().map(model).collect()
 }
 
+fn prompts(report: &Report) -> Vec<Row> {
+    let prompt = |(name, prompt): (&String, &super::report::Prompt)| {
+        let adapter = prompt.adapter.as_ref();
+        let adapter = adapter.map_or(String::new(), |adapter| format!(" with {adapter}"));
+        let rows = match &prompt.rows {
+            Some(space) => format!("titles and rows of {space}"),
+            None => "titles alone".into(),
+        };
+        let sizes = format!(
+            "history {}, candidates {}",
+            prompt.history, prompt.candidates
+        );
+        let model = format!("{}{adapter}", prompt.language_model);
+        row([name, &model, &rows, &sizes, &prompt.text])
+    };
+    report.prompts.iter().map(prompt).collect()
+}
+
 fn usage(report: &Report) -> Vec<Row> {
     let step = |step: &super::report::Step| {
         let (verb, way) = match (step.retrieve, step.rank) {
             (Some(way), _) => ("retrieve", way),
             (None, way) => ("rank", way.unwrap_or_default()),
         };
-        let network = [&step.encoder, &step.oracle, &step.q_network];
+        let network = [&step.encoder, &step.oracle, &step.q_network, &step.prompt];
         let network = network.into_iter().flatten().map(|name| format!(" {name}"));
         let weight = step.weight.map(|weight| format!(" of weight {weight}"));
         let details: String = network.chain(weight).collect();

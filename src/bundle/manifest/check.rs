@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    FORMAT, LanguageModelEntry, Manifest, Metric, OracleEntry, QNetworkEntry, RetrieveEntry,
-    RowType, StepEntry,
+    FORMAT, LanguageModelEntry, Manifest, Metric, OracleEntry, PromptEntry, QNetworkEntry,
+    RankEntry, RetrieveEntry, RowType, StepEntry,
 };
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
@@ -136,6 +136,9 @@ impl Manifest {
         for (name, model) in &self.language_models {
             self.check_language_model(&format!("language_models.{name}"), model)?;
         }
+        for (name, prompt) in &self.prompts {
+            self.check_prompt(&format!("prompts.{name}"), prompt)?;
+        }
         if let Some(similar) = &self.similar {
             self.check_space("similar", similar)?;
         }
@@ -207,13 +210,50 @@ impl Manifest {
         let single = single.map(|(field, token)| (format!("{at}.{field}"), token));
         let stops = model.stop.iter().enumerate();
         let stops = stops.map(|(place, token)| (format!("{at}.stop[{place}]"), Some(*token)));
-        for (at, token) in single.into_iter().chain(stops) {
-            if let Some(token) = token.filter(|&token| token >= tokens.rows) {
-                let expected = format!("a token below {} (token_tables)", tokens.rows);
-                return Err(Error::manifest(at, expected, token.to_string()));
+        check_tokens(single.into_iter().chain(stops), tokens.rows)
+    }
+
+    /// A prompt has its slots, and what stands behind titles is of its model's width or one of its tokens.
+    fn check_prompt(&self, at: &str, prompt: &PromptEntry) -> Result<()> {
+        let name = &prompt.language_model;
+        let at_model = format!("{at}.language_model");
+        known(&at_model, "language model", &self.language_models, name)?;
+        let model = &self.language_models[name];
+        if let Some(adapter) = &prompt.adapter {
+            let at = format!("{at}.adapter");
+            known(&at, "adapter", &model.adapters, adapter)?;
+        }
+        if prompt.texts().is_none() {
+            let expected = "a text with one `{history}` and behind it one `{candidates}`";
+            let found = format!("`{}`", prompt.text);
+            return Err(Error::manifest(format!("{at}.text"), expected, found));
+        }
+        check_range(format!("{at}.history"), prompt.history, MAX_CONTEXT)?;
+        check_range(format!("{at}.candidates"), prompt.candidates, MAX_CONTEXT)?;
+        let tokens = &self.token_tables[&model.tokens];
+        if let Some(rows) = &prompt.rows {
+            let at = format!("{at}.rows");
+            self.check_space(&at, rows)?;
+            let found = self.spaces[rows].width;
+            if found != tokens.width {
+                let expected = format!("a space of width {}, the model's", tokens.width);
+                return Err(Error::manifest(
+                    at,
+                    expected,
+                    format!("`{rows}` of width {found}"),
+                ));
+            }
+            if prompt.placeholder.is_some() {
+                let found = "`rows` and `placeholder`";
+                return Err(Error::manifest(at, "one of the two", found));
             }
         }
-        Ok(())
+        let single = [
+            ("placeholder", prompt.placeholder),
+            ("answer", prompt.answer),
+        ];
+        let single = single.map(|(field, token)| (format!("{at}.{field}"), token));
+        check_tokens(single, tokens.rows)
     }
 
     /// Names of files are plain names, and no two parts share a file.
@@ -393,16 +433,23 @@ impl Manifest {
         )?;
         check_named(
             &format!("{at}.q_network"),
-            step.retrieve == Some(RetrieveEntry::QNetwork) || step.rank.is_some(),
+            step.retrieve == Some(RetrieveEntry::QNetwork)
+                || step.rank == Some(RankEntry::QNetwork),
             ("q_network", step.q_network.as_deref()),
             &self.q_networks,
+        )?;
+        check_named(
+            &format!("{at}.prompt"),
+            step.rank == Some(RankEntry::LanguageModel),
+            ("prompt", step.prompt.as_deref()),
+            &self.prompts,
         )?;
         let at = format!("{at}.weight");
         match step.weight {
             None => Ok(()),
-            Some(weight) if step.rank.is_some() => check_weight(&at, weight),
+            Some(weight) if step.rank == Some(RankEntry::QNetwork) => check_weight(&at, weight),
             Some(weight) => {
-                let expected = "nothing: the step does not rank";
+                let expected = "nothing: the step does not rank by a Q-network";
                 Err(Error::manifest(at, expected, weight.to_string()))
             }
         }
@@ -419,6 +466,17 @@ fn known<T>(at: &str, kind: &str, entries: &BTreeMap<String, T>, name: &str) -> 
             format!("`{name}`"),
         )),
     }
+}
+
+/// Fails unless every token there is has one of so many rows.
+fn check_tokens(tokens: impl IntoIterator<Item = (String, Option<u32>)>, rows: u32) -> Result<()> {
+    for (at, token) in tokens {
+        if let Some(token) = token.filter(|&token| token >= rows) {
+            let expected = format!("a token below {rows} (token_tables)");
+            return Err(Error::manifest(at, expected, token.to_string()));
+        }
+    }
+    Ok(())
 }
 
 fn check_range(at: String, number: u32, most: u32) -> Result<()> {

@@ -47,6 +47,8 @@ pub struct Manifest {
     pub token_tables: BTreeMap<String, TokenTableEntry>,
     #[serde(default)]
     pub language_models: BTreeMap<String, LanguageModelEntry>,
+    #[serde(default)]
+    pub prompts: BTreeMap<String, PromptEntry>,
     pub similar: Option<String>,
     pub seen: Seen,
     pub recipe: RecipeEntry,
@@ -265,6 +267,41 @@ pub struct HeadEntry {
     pub graph: Option<String>,
 }
 
+/// What a language model is asked about a history and some candidates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct PromptEntry {
+    pub language_model: String,
+    pub adapter: Option<String>,
+    pub text: String,
+    #[serde(default = "comma")]
+    pub separator: String,
+    pub history: u32,
+    pub candidates: u32,
+    pub rows: Option<String>,
+    pub placeholder: Option<u32>,
+    pub answer: Option<u32>,
+}
+
+fn comma() -> String {
+    ", ".into()
+}
+
+impl PromptEntry {
+    /// The texts before the history, between it and the candidates, and after them; nothing unless there is one slot for
+    /// each, in this order.
+    pub(crate) fn texts(&self) -> Option<[&str; 3]> {
+        const HISTORY: &str = "{history}";
+        const CANDIDATES: &str = "{candidates}";
+        let (before, rest) = self.text.split_once(HISTORY)?;
+        let (between, after) = rest.split_once(CANDIDATES)?;
+        let texts = [before, between, after];
+        let is_slot = |text: &&str| text.contains(HISTORY) || text.contains(CANDIDATES);
+        (!texts.iter().any(is_slot)).then_some(texts)
+    }
+}
+
 /// How many rows an encoder is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -314,6 +351,7 @@ pub struct StepEntry {
     pub encoder: Option<String>,
     pub oracle: Option<String>,
     pub q_network: Option<String>,
+    pub prompt: Option<String>,
     pub count: u32,
     pub weight: Option<f32>,
 }
@@ -335,6 +373,7 @@ pub enum RetrieveEntry {
 #[allow(missing_docs, reason = "the names say it")]
 pub enum RankEntry {
     QNetwork,
+    LanguageModel,
 }
 
 /// Where the bundle comes from and how well it did.

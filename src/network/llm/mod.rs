@@ -14,6 +14,7 @@ mod pieces;
 mod prompt;
 mod score;
 mod softmax;
+mod template;
 mod titles;
 mod tokens;
 mod trie;
@@ -28,6 +29,7 @@ use parking_lot::Mutex;
 use prompt::Piece;
 pub use prompt::Prompt;
 pub use score::{Among, ScoreOptions};
+pub(crate) use template::Template;
 pub use titles::{Title, TitleOptions};
 use tokens::Tokens;
 

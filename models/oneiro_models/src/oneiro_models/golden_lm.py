@@ -41,6 +41,9 @@ def golden_lm(folder: Path, out: Path) -> None:
     adapter, `.<adapter>`; `titles<i>.prompt` and log p(title and its end | prompt) of all titles, `.scores`. `prompts` (a
     string table): what the prompts are of, as one piece each.
 
+    Of every prompt `<name>` of the bundle a question i, `choice.<name>.<i>`: the `.history`, the `.candidates` and the scores of
+    their titles, `.scores`.
+
     `titles.tokens` are those of the titles, one after the other, without the ends, `titles.lengths` how many each has. Of the
     texts `pieces` (a string table) likewise.
     """
@@ -59,11 +62,61 @@ def golden_lm(folder: Path, out: Path) -> None:
         tensors |= {f"text{number}.{adapter}": logits(model, ids)[-1] for adapter, model in adapted.items()}
         tensors |= beams(reference, ids, own.contract["stop"], number)
         tensors[f"titles{number}.scores"] = np.array([score(reference, ids, title + end) for title in titles], np.float32)
+    tensors |= choices(bundle, own)
     tensors |= string_table("prompts", prompts) | string_table("pieces", PIECES)
     for name, rows in {"titles": titles, "pieces": [piece(words, text) for text in PIECES]}.items():
         tensors[f"{name}.tokens"] = np.concatenate(rows).astype(np.int64)
         tensors[f"{name}.lengths"] = np.array([len(row) for row in rows])
     keep(tensors, folder, out)
+
+
+def choices(bundle: Bundle, own: LanguageModel) -> dict[str, np.ndarray]:
+    """What the bundle's language model says of a few candidates after a few histories, one longer than is read; others that
+    prompts are for are the same network in another form.
+    """
+    found, generator, titles = {}, np.random.default_rng(0), bundle.strings("titles")
+    for name, asked in bundle.manifest.get("prompts", {}).items():
+        model = transformer(bundle, own.name, asked.get("adapter"))
+        for number, length in enumerate([0, 1, asked["history"], asked["history"] + 3]):
+            items = generator.permutation(len(titles))[: length + asked["candidates"]]
+            history, candidates = items[:length], items[length:]
+            rows = question(bundle, own, asked, history, candidates)
+            scores = []
+            for item in candidates:
+                title = titled(own.tokenizer, titles[item], own.end)
+                with torch.inference_mode():
+                    after = model(inputs_embeds=torch.tensor(np.concatenate([rows, own.rows[title]])[None]), use_cache=False)
+                chances = after.logits[0].double().log_softmax(1)[len(rows) - 1 : -1]
+                scores.append(float(chances.gather(1, torch.tensor(title)[:, None]).sum()))
+            kept = {"history": history, "candidates": candidates, "scores": np.array(scores, np.float32)}
+            found |= {f"choice.{name}.{number}.{kind}": value for kind, value in kept.items()}
+    return found
+
+
+def question(bundle: Bundle, own: LanguageModel, asked: dict, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """The rows [S, D] of a prompt of the bundle, as a language model reads it."""
+    titles = bundle.strings("titles")
+    behind = None if "rows" not in asked else values(bundle.space(asked["rows"]))
+    before, rest = asked["text"].split("{history}")
+    between, after = rest.split("{candidates}")
+    rows = [own.rows[own.begin]]
+
+    def add(text: str) -> None:
+        rows.append(own.rows[piece(own.tokenizer, text)])
+
+    for text, items in ((before, history[-asked["history"] :]), (between, candidates)):
+        add(text)
+        for place, item in enumerate(items.tolist()):
+            add(asked["separator"] if place else "")
+            rows.append(own.rows[titled(own.tokenizer, titles[item], None)])
+            if behind is not None:
+                rows.append(behind[item][None])
+            elif "placeholder" in asked:
+                rows.append(own.rows[asked["placeholder"]][None])
+    add(after)
+    if "answer" in asked:
+        rows.append(own.rows[asked["answer"]][None])
+    return np.concatenate(rows)
 
 
 def golden_logits(folder: Path, out: Path, names: list[str]) -> None:

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 
 from .bundle import BundleWriter
-from .bundle.table import rows_at
+from .bundle.table import rows_at, table
 from .checkpoint import PROJECTIONS, Checkpoint
 from .decoder import plain_graph
 from .export import Description
@@ -28,6 +28,9 @@ COMMON = 3
 RANK = 2
 PACKED = 384
 """Too few for the tree of all titles at once."""
+
+QUESTION = "After {history} comes one of {candidates}. It is:"
+CANDIDATES = 3
 
 TEMPLATES = """\
 This user has watched {} in the previous. Please predict the next movie this user will watch.
@@ -74,7 +77,12 @@ def write_tiny_lm(folder: Path) -> None:
     lm = bundle.manifest["language_models"]["lm"]
     plain = {key: value for key, value in lm.items() if key not in ("head", "packed", "adapters")}
     bundle.language_model("plain", **plain | {"graph": "plain"})
-    recipe = {"steps": [{"retrieve": "popularity", "count": len(catalog)}], "cold": "popularity"}
+    bundle.table("projected", table(generator.normal(0, 0.2, (len(catalog), CONFIG["hidden_size"])).astype(np.float32)), projected="dot")
+    asked = {"text": QUESTION, "separator": ", ", "history": 2, "candidates": CANDIDATES}
+    bundle.prompt("hybrid", language_model="lm", adapter="taste", rows="projected", answer=CONFIG["bos_token_id"], **asked)
+    bundle.prompt("text", language_model="plain", placeholder=0, **asked)
+    steps = [{"retrieve": "popularity", "count": len(catalog)}, {"rank": "language_model", "prompt": "hybrid", "count": CANDIDATES}]
+    recipe = {"steps": steps, "cold": "popularity"}
     bundle.finish(seen="exclude", recipe=recipe, provenance=about.provenance)
 
 

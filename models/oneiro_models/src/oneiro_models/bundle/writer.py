@@ -92,6 +92,10 @@ class BundleWriter:
     def language_model(self, name: str, **contract) -> None:
         self.manifest.setdefault("language_models", {})[name] = contract
 
+    def prompt(self, name: str, **contract) -> None:
+        """Adds what a language model is asked; what is None is left out."""
+        self.manifest.setdefault("prompts", {})[name] = {key: value for key, value in contract.items() if value is not None}
+
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract
 
