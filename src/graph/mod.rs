@@ -127,7 +127,7 @@ impl Graph {
         {
             model = Cow::Owned(handed.model);
             own = true;
-            lone_rows = handed.lone_rows && handed.left == 0 && options.threads > 1;
+            lone_rows = handed.left == 0 && options.threads > 1;
             // What the bundle asks for is for products that ONNX Runtime does not have any more.
             if handed.left == 0 && options.prepack.is_none() {
                 prepack = Prepack::Off;
@@ -170,7 +170,7 @@ impl Graph {
                 .map_err(built)?;
             #[cfg(target_arch = "x86_64")]
             if own {
-                let domain = products::domain().map_err(failed)?;
+                let domain = products::domain(options.threads).map_err(failed)?;
                 builder = builder.with_operators(domain).map_err(built)?;
             }
             lend_weights(&mut builder, name, &files, &weights)?;
@@ -185,7 +185,8 @@ impl Graph {
         };
         let runner = || {
             let shared = session(options.threads.max(1))?;
-            // Waking another thread for it would take longer than the row.
+            // Products have helpers of their own; for what else a row needs, ONNX Runtime would wake its threads longer
+            // than it takes.
             let lone = lone_rows.then(|| session(1)).transpose()?;
             Runner::new(shared, lone).map_err(failed)
         };

@@ -5,6 +5,7 @@
 //! ONNX Runtime sees the graph. It takes the same tensors and attributes: a bundle's graph remains one that any ONNX
 //! Runtime runs, and nodes that are not known here stay with it.
 
+mod crew;
 mod kernel;
 mod operator;
 
@@ -34,8 +35,6 @@ pub(super) struct Handed {
     pub(super) model: Vec<u8>,
     /// How many products with weights of a few bits are left to ONNX Runtime.
     pub(super) left: usize,
-    /// Whether one row is too little work for threads to share, in each of those handed over.
-    pub(super) lone_rows: bool,
 }
 
 /// Hands over what is known here; nothing if that is nothing, or the processor not able.
@@ -95,7 +94,6 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
     Ok(Some(Handed {
         model: handed,
         left: products - ours,
-        lone_rows: shapes.into_iter().flatten().all(operator::is_one_piece),
     }))
 }
 

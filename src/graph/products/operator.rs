@@ -8,29 +8,33 @@ use ort::operator::{
 use ort::value::{TensorElementType, ValueRef};
 use parking_lot::Mutex;
 
+use super::crew::Crew;
 use super::kernel::{Chunk, Product, Shape, Vectors, round};
 use super::{NAME, OURS, shape_of};
 
 /// So many pieces of work are enough for threads to end together.
 const PIECES: usize = 32;
 
-/// Weights of so many bytes are one piece of work: less is not worth waking another thread, which takes some 40 us where
-/// processors that have nothing to do are given away.
-const PIECE_BYTES: usize = 512 << 10;
+/// Weights of so many bytes are one piece of work: some microseconds, where sharing takes one.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Multiplications of numbers that are one piece of work, where there are many rows.
 const PIECE_PRODUCTS: usize = 4 << 20;
 
-/// The operator, for one session.
-pub(in super::super) fn domain() -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(OURS)?.add(MatMulNBits::default())
+/// The operator, for one session with so many threads.
+pub(in super::super) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
+    OperatorDomain::new(OURS)?.add(MatMulNBits {
+        chunks: Arc::default(),
+        crew: Crew::of(threads),
+    })
 }
 
 /// Products of rows `[…, K]` with weights `[N, K]`.
-#[derive(Default)]
 struct MatMulNBits {
     /// Rounded rows: the nodes of a session run one after the other.
     chunks: Arc<Mutex<Vec<Chunk>>>,
+    /// Who helps, unless there is one thread only.
+    crew: Option<Arc<Crew>>,
 }
 
 /// A node.
@@ -38,6 +42,7 @@ struct Node {
     vectors: Vectors,
     shape: Shape,
     chunks: Arc<Mutex<Vec<Chunk>>>,
+    crew: Option<Arc<Crew>>,
 }
 
 impl Operator for MatMulNBits {
@@ -67,6 +72,7 @@ impl Operator for MatMulNBits {
             vectors: vectors.ok_or_else(|| ort::Error::new("no vectors that are known"))?,
             shape: shape.ok_or_else(|| ort::Error::new("attributes that are not known"))?,
             chunks: Arc::clone(&self.chunks),
+            crew: self.crew.clone(),
         })
     }
 }
@@ -120,9 +126,9 @@ impl Kernel for Node {
         // SAFETY: each piece has columns of its own.
         let piece =
             |piece: usize| unsafe { product.columns(piece * columns..(piece + 1) * columns) };
-        match pieces {
-            1 => piece(0),
-            _ => context.par_for(pieces, pieces, piece)?,
+        match &self.crew {
+            Some(crew) if pieces > 1 => crew.share(pieces, &piece),
+            _ => (0..pieces).for_each(piece),
         }
         Ok(())
     }
@@ -134,11 +140,6 @@ fn columns(shape: Shape, rows: usize) -> usize {
     let by_products = PIECE_PRODUCTS / (rows * shape.k);
     let least = by_bytes.min(by_products);
     least.max(shape.n / PIECES).max(1).next_multiple_of(8)
-}
-
-/// Whether one row is too little work for threads to share.
-pub(super) fn is_one_piece(shape: Shape) -> bool {
-    columns(shape, 1) >= shape.n
 }
 
 fn input(context: &ComputeContext, place: usize) -> ort::Result<ValueRef<'_>> {
