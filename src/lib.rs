@@ -26,6 +26,7 @@ mod cancel;
 mod catalog;
 mod engine;
 mod error;
+mod exponential;
 mod filter;
 mod graph;
 #[cfg(feature = "llm")]

@@ -29,8 +29,12 @@ const PROMPTS: usize = 5;
 const OURS: [&str; 2] = ["lm", "qwen2"];
 
 fn engine(bundle: impl AsRef<Path>, kernels: Kernels) -> Engine {
+    threaded(bundle, kernels, 1)
+}
+
+fn threaded(bundle: impl AsRef<Path>, kernels: Kernels, threads: usize) -> Engine {
     let mut options = EngineOptions::default();
-    options.graph.kernels = kernels;
+    (options.graph.kernels, options.graph.threads) = (kernels, threads);
     Engine::from_bundle(Bundle::open(bundle.as_ref()).unwrap(), &options).unwrap()
 }
 
@@ -278,8 +282,9 @@ fn both_ways(engine: &Engine, name: &str) -> [[Vec<Vec<f32>>; 2]; 2] {
 
 #[test]
 fn however_rows_are_read_they_mean_the_same_but_for_a_rounding() {
-    for kernels in [Kernels::Own, Kernels::Runtime] {
-        let engine = engine(BUNDLE, kernels);
+    // By two threads, rows that come one by one attend by our operator, those of a prompt by ONNX Runtime's.
+    for (kernels, threads) in [(Kernels::Own, 1), (Kernels::Own, 2), (Kernels::Runtime, 1)] {
+        let engine = threaded(BUNDLE, kernels, threads);
         for (name, allowed) in [
             ("exact", 1e-5),
             ("lm", 1e-2),
@@ -290,7 +295,7 @@ fn however_rows_are_read_they_mean_the_same_but_for_a_rounding() {
             for (what, [alone, together]) in ["logits", "scores"].into_iter().zip(both) {
                 let apart = Apart::of(&together, &alone);
                 let told = format!(
-                    "{what} of `{name}`, {kernels:?}: apart by {:.1e} of their size, {:.1e} at most, the best the same in {:?}",
+                    "{what} of `{name}`, {kernels:?}, {threads}: apart by {:.1e} of their size, {:.1e} at most, the best the same in {:?}",
                     apart.rms, apart.most, apart.same
                 );
                 println!("{told}");

@@ -22,7 +22,7 @@ const KEPT_BYTES: usize = 1 << 20;
 /// A session, and what its last run went over.
 pub(super) struct Runner {
     session: Session,
-    /// The same graph with one thread of ONNX Runtime's, for runs of a single row, where that is quicker.
+    /// The same graph for runs of a single row, with our attention and one thread of ONNX Runtime's, where there is one.
     #[cfg_attr(not(feature = "llm"), expect(dead_code, reason = "rows one by one"))]
     lone: Option<Session>,
     options: Arc<RunOptions>,

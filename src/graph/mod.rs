@@ -40,6 +40,8 @@ use crate::bundle::{Bundle, Bytes, Prepack};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use bound::Runner;
+#[cfg(target_arch = "x86_64")]
+use products::Runs;
 use replicas::Replicas;
 
 /// Weights up to this size are prepacked when nobody says otherwise: the copy is small, the runs are faster.
@@ -119,15 +121,24 @@ impl Graph {
         let bytes = bundle.part(&entry.model)?;
         let mut model = Cow::Borrowed(&bytes[..]);
         let mut prepack = options.prepack.unwrap_or(entry.prepack);
-        let (mut own, mut lone_rows) = (false, false);
+        let (mut own, mut lone) = (false, None);
+        #[cfg(target_arch = "x86_64")]
+        let hand_over = |runs| {
+            products::hand_over(&bytes, &nodes, runs)
+                .map_err(|error| Error::part(&entry.model, "an ONNX model", error.to_string()))
+        };
         #[cfg(target_arch = "x86_64")]
         if options.kernels == Kernels::Own
-            && let Some(handed) = products::hand_over(&model, &nodes)
-                .map_err(|error| Error::part(&entry.model, "an ONNX model", error.to_string()))?
+            && let Some(handed) = hand_over(Runs::Any)?
         {
+            if cfg!(feature = "llm") && handed.left == 0 {
+                let handed = hand_over(Runs::OfOneRow)?;
+                lone = handed
+                    .filter(|handed| handed.attention)
+                    .map(|handed| handed.model);
+            }
             model = Cow::Owned(handed.model);
             own = true;
-            lone_rows = handed.left == 0 && options.threads > 1;
             // What the bundle asks for is for products that ONNX Runtime does not have any more.
             if handed.left == 0 && options.prepack.is_none() {
                 prepack = Prepack::Off;
@@ -149,7 +160,7 @@ impl Graph {
             false => GraphOptimizationLevel::All,
         };
         let Provider::Cpu = options.provider;
-        let session = |threads: usize| {
+        let session = |model: &[u8], threads: usize| {
             let mut builder = Session::builder(environment)
                 .map_err(failed)?
                 .with_intra_threads(threads)
@@ -174,7 +185,7 @@ impl Graph {
                 builder = builder.with_operators(domain).map_err(built)?;
             }
             lend_weights(&mut builder, name, &files, &weights)?;
-            builder.commit_from_memory(&model).map_err(|error| {
+            builder.commit_from_memory(model).map_err(|error| {
                 Error::graph(
                     name,
                     "model",
@@ -184,10 +195,11 @@ impl Graph {
             })
         };
         let runner = || {
-            let shared = session(options.threads.max(1))?;
-            // Products have helpers of their own; for what else a row needs, ONNX Runtime would wake its threads longer
-            // than it takes.
-            let lone = lone_rows.then(|| session(1)).transpose()?;
+            let shared = session(&model, options.threads.max(1))?;
+            // Our operators share their work by themselves; for what else a row needs, ONNX Runtime would wake its threads
+            // longer than it takes.
+            let lone = lone.as_ref().map(|model: &Vec<u8>| session(model, 1));
+            let lone = lone.transpose()?;
             Runner::new(shared, lone).map_err(failed)
         };
         let runners = (0..options.replicas)

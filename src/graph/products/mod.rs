@@ -5,6 +5,7 @@
 //! ONNX Runtime sees the graph. It takes the same tensors and attributes: a bundle's graph remains one that any ONNX
 //! Runtime runs, and nodes that are not known here stay with it.
 
+mod attention;
 mod crew;
 mod kernel;
 mod operator;
@@ -35,12 +36,26 @@ pub(super) struct Handed {
     pub(super) model: Vec<u8>,
     /// How many products with weights of a few bits are left to ONNX Runtime.
     pub(super) left: usize,
+    /// Whether there is attention among what has been handed over.
+    pub(super) attention: bool,
+}
+
+/// What the runs of a model will be.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Runs {
+    Any,
+    /// Of one row each: attention is handed over as well.
+    OfOneRow,
 }
 
 /// Hands over what is known here; nothing if that is nothing, or the processor not able.
 ///
 /// `nodes`: what is in the model.
-pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, DecodeError> {
+pub(super) fn hand_over(
+    model: &[u8],
+    nodes: &Nodes,
+    runs: Runs,
+) -> Result<Option<Handed>, DecodeError> {
     let constants = nodes.initializer.iter();
     let constants: BTreeMap<&str, i32> = constants
         .map(|tensor| (tensor.name.as_str(), tensor.data_type))
@@ -48,20 +63,20 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
     if Vectors::best().is_none() {
         return Ok(None);
     }
-    let shapes: Vec<Option<Shape>> = nodes
+    let products: Vec<bool> = nodes
         .node
         .iter()
-        .map(|node| known(node, &constants))
+        .map(|node| is_known(node, &constants))
         .collect();
-    let ours = shapes.iter().flatten().count();
-    if ours == 0 {
+    if !products.contains(&true) {
         return Ok(None);
     }
-    let products = nodes
-        .node
-        .iter()
-        .filter(|node| node.op_type == NAME)
-        .count();
+    let each = || nodes.node.iter().zip(&products);
+    let left = each().filter(|(node, ours)| node.op_type == NAME && !**ours);
+    let left = left.count();
+    let ours = each()
+        .map(|(node, &product)| product || runs == Runs::OfOneRow && attention::is_known(node));
+    let ours: Vec<bool> = ours.collect();
     let mut handed = model.to_vec();
     // ModelProto.graph, GraphProto.node, NodeProto.domain. A field that comes twice is allowed, and never written: such a
     // model is left as it is.
@@ -70,14 +85,10 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
         return Ok(None);
     };
     let places = fields(model, graph.clone(), 1)?;
-    if places.len() != shapes.len() {
+    if places.len() != ours.len() {
         return Ok(None);
     }
-    for (node, _) in places
-        .into_iter()
-        .zip(&shapes)
-        .filter(|(_, ours)| ours.is_some())
-    {
+    for (node, _) in places.into_iter().zip(&ours).filter(|(_, ours)| **ours) {
         let domains = fields(model, node, 7)?;
         match &domains[..] {
             [domain] if model.get(domain.clone()) == Some(RUNTIME.as_bytes()) => {
@@ -93,17 +104,20 @@ pub(super) fn hand_over(model: &[u8], nodes: &Nodes) -> Result<Option<Handed>, D
     handed.extend([2 << 3, 1]);
     Ok(Some(Handed {
         model: handed,
-        left: products - ours,
+        left,
+        attention: each()
+            .zip(&ours)
+            .any(|((_, product), ours)| *ours && !product),
     }))
 }
 
-/// The shape of a node, if it is one that the operator of ours takes.
-fn known(node: &Node, constants: &BTreeMap<&str, i32>) -> Option<Shape> {
+/// Whether a product is one that the operator of ours takes.
+fn is_known(node: &Node, constants: &BTreeMap<&str, i32>) -> bool {
     const FLOAT: i32 = 1;
     const UINT8: i32 = 2;
     let is = |input: &String, kind| constants.get(input.as_str()) == Some(&kind);
     let [_, weights, scales] = &node.input[..] else {
-        return None;
+        return false;
     };
     let attribute = |name: &str| {
         let mut attributes = node.attribute.iter();
@@ -111,12 +125,12 @@ fn known(node: &Node, constants: &BTreeMap<&str, i32>) -> Option<Shape> {
             .find(|attribute| attribute.name == name)
             .map(|attribute| attribute.i)
     };
-    let ours = node.op_type == NAME
+    node.op_type == NAME
         && node.domain == RUNTIME
         && is(weights, UINT8)
         && is(scales, FLOAT)
-        && attribute("accuracy_level") == Some(ACCURACY);
-    ours.then(|| shape_of(attribute)).flatten()
+        && attribute("accuracy_level") == Some(ACCURACY)
+        && shape_of(attribute).is_some()
 }
 
 /// The shape that a node's attributes say, if it is one that is known.
@@ -228,7 +242,7 @@ mod tests {
             &before.encode_to_vec(),
         ]
         .concat();
-        let handed = hand_over(&bytes, before.graph.as_ref().unwrap())
+        let handed = hand_over(&bytes, before.graph.as_ref().unwrap(), Runs::Any)
             .unwrap()
             .unwrap();
         assert_eq!(handed.left, 6);
@@ -248,7 +262,7 @@ mod tests {
         let twice = [&graph.encode_to_vec()[..], &encoded].concat();
         let merged = Model::decode(&twice[..]).unwrap();
         assert!(
-            hand_over(&twice, merged.graph.as_ref().unwrap())
+            hand_over(&twice, merged.graph.as_ref().unwrap(), Runs::Any)
                 .unwrap()
                 .is_none()
         );
@@ -262,12 +276,16 @@ mod tests {
         let merged = Model::decode(&twice[..]).unwrap();
         let merged = merged.graph.as_ref().unwrap();
         assert_eq!(merged.node[0].domain, RUNTIME);
-        assert!(hand_over(&twice, merged).unwrap().is_none());
+        assert!(hand_over(&twice, merged, Runs::Any).unwrap().is_none());
         let none = model(nodes()[1..7].to_vec());
         assert!(
-            hand_over(&none.encode_to_vec(), none.graph.as_ref().unwrap())
-                .unwrap()
-                .is_none()
+            hand_over(
+                &none.encode_to_vec(),
+                none.graph.as_ref().unwrap(),
+                Runs::Any
+            )
+            .unwrap()
+            .is_none()
         );
     }
 }

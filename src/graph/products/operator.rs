@@ -8,6 +8,7 @@ use ort::operator::{
 use ort::value::{TensorElementType, ValueRef};
 use parking_lot::Mutex;
 
+use super::attention::Attention;
 use super::crew::Crew;
 use super::kernel::{Chunk, Product, Shape, Vectors, round};
 use super::{NAME, OURS, shape_of};
@@ -21,12 +22,16 @@ const PIECE_BYTES: usize = 64 << 10;
 /// Multiplications of numbers that are one piece of work, where there are many rows.
 const PIECE_PRODUCTS: usize = 4 << 20;
 
-/// The operator, for one session with so many threads.
+/// The operators, for one session with so many threads.
 pub(in super::super) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(OURS)?.add(MatMulNBits {
+    let crew = Crew::of(threads);
+    let products = MatMulNBits {
         chunks: Arc::default(),
-        crew: Crew::of(threads),
-    })
+        crew: crew.clone(),
+    };
+    OperatorDomain::new(OURS)?
+        .add(products)?
+        .add(Attention { crew })
 }
 
 /// Products of rows `[…, K]` with weights `[N, K]`.
@@ -142,7 +147,8 @@ fn columns(shape: Shape, rows: usize) -> usize {
     least.max(shape.n / PIECES).max(1).next_multiple_of(8)
 }
 
-fn input(context: &ComputeContext, place: usize) -> ort::Result<ValueRef<'_>> {
+/// An input that is there.
+pub(super) fn input(context: &ComputeContext, place: usize) -> ort::Result<ValueRef<'_>> {
     let input = context.input(place)?;
     input.ok_or_else(|| ort::Error::new(format!("no input {place}")))
 }
