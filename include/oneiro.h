@@ -601,7 +601,10 @@ typedef struct oneiro_graph_options {
   const char *name;
   /** Threads that share one run; 1 by default, at least 1. */
   size_t threads;
-  /** 1: waiting threads spin, which wakes them sooner and burns a core; 0 by default. */
+  /**
+   * 1: ONNX Runtime's waiting threads spin, which wakes them sooner and burns a core; 0 by default. Those that share
+   * products with weights of 4 and 8 bits stay awake for half a millisecond after each, whatever this says.
+   */
   int32_t spinning;
   /** ONEIRO_PROVIDER_…; the processor by default. */
   int32_t provider;
@@ -625,7 +628,10 @@ typedef struct oneiro_engine_options {
    * does not name.
    */
   size_t threads;
-  /** 1: waiting threads spin, which wakes them sooner and burns a core; 0 by default. */
+  /**
+   * 1: ONNX Runtime's waiting threads spin, which wakes them sooner and burns a core; 0 by default. Those that share
+   * products with weights of 4 and 8 bits stay awake for half a millisecond after each, whatever this says.
+   */
   int32_t spinning;
   /** ONEIRO_PROVIDER_…; the processor by default. */
   int32_t provider;
@@ -1237,11 +1243,15 @@ typedef struct oneiro_call_options {
    * default.
    */
   const char *prompt;
-  /** How many of the best candidates `rank` ranks, or as many as the call asks for if that is more; 0 by default. */
+  /**
+   * How many of the best candidates `rank` ranks, at least 1, or as many as the call asks for if that is more; 0 by
+   * default, for there is no `rank`.
+   */
   size_t candidates;
   /**
    * ONEIRO_JUDGE_…: what ranks the best `candidates` once more, after the way or all steps of the recipe; 0, for
-   * nothing, by default. For recommend and retrieve, of one user or many.
+   * nothing, by default. For recommend and retrieve, of one user or many; a language model is asked about all candidates
+   * at once, and fails with ONEIRO_TOO_LONG if that is more than its context holds.
    */
   int32_t rank;
   /** Must be 0; for a field to come. */
@@ -1358,7 +1368,26 @@ oneiro_status oneiro_recommender_observe_events(oneiro_recommender *recommender,
                                                 oneiro_error **error);
 
 /**
- * Empties the history.
+ * What the keys and values of what a language model has read for this user take, in bytes: kept after a call by
+ * ONEIRO_JUDGE_LANGUAGE_MODEL for the next, which reads only what differs. 0 for NULL.
+ *
+ * Threads: alone on this recommender, or beside others that do not change it.
+ */
+ONEIRO_API
+size_t oneiro_recommender_cached_bytes(const oneiro_recommender *recommender);
+
+/**
+ * Gives back what a language model keeps of what it has read for this user; nothing else changes.
+ *
+ * Errors:  ONEIRO_INVALID_ARGUMENT.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_trim(oneiro_recommender *recommender,
+                                      oneiro_error **error);
+
+/**
+ * Empties the history, and gives back what a language model keeps of it.
  *
  * Errors:  ONEIRO_INVALID_ARGUMENT.
  * Threads: alone on this recommender.
@@ -1696,7 +1725,7 @@ oneiro_status oneiro_recommender_rank(oneiro_recommender *recommender,
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; written on success: `count` scores.
  * Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such network),
- *          ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+ *          ONEIRO_TOO_LONG (the prompt is longer than the language model's context), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
  * Threads: alone on this recommender.
  */
 ONEIRO_API

@@ -9,7 +9,6 @@ use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
 #[cfg(feature = "llm")]
 use crate::network::llm::Among;
-use crate::recommender::Judge;
 use crate::retrieve::{OracleOptions, QNetworkOptions, Search};
 
 /// The largest number of threads of one call.
@@ -43,11 +42,27 @@ pub struct CallOptions {
     /// The Q-network of ways and judges that use one.
     pub q_network: QNetworkOptions,
     /// What ranks the best candidates once more, after the way or all steps of the recipe; nothing by default. Of
-    /// `retrieve` and `recommend`, of one user or many.
+    /// `retrieve` and `recommend`, of one user or many; what popularity gives to users whom the recipe takes for cold stays
+    /// as it is.
     pub rank: Option<Rank>,
     /// What a language model that judges is asked.
     #[cfg(feature = "llm")]
     pub prompt: PromptOptions,
+}
+
+/// What judges candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum Judge {
+    /// Their counts in the training data; needs no history.
+    Popularity = 1,
+    /// Their rows against the state of a sequence encoder.
+    Encoder = 2,
+    /// Their Q by a Q-network, blended with the scores that they come with, if they come with any.
+    QNetwork = 3,
+    /// The log-probabilities of their titles by a language model that is asked about the history and all of them.
+    LanguageModel = 4,
 }
 
 /// What ranks candidates once more.

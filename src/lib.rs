@@ -26,6 +26,7 @@ mod cancel;
 mod catalog;
 mod engine;
 mod error;
+#[cfg(any(feature = "llm", target_arch = "x86_64"))]
 mod exponential;
 mod filter;
 mod graph;
@@ -53,7 +54,7 @@ pub use bundle::{
 };
 #[cfg(feature = "llm")]
 pub use call::PromptOptions;
-pub use call::{CallOptions, Rank};
+pub use call::{CallOptions, Judge, Rank};
 pub use cancel::Cancel;
 pub use catalog::{Catalog, Space};
 pub use engine::{Engine, EngineOptions, Memory, PartMemory};
@@ -70,7 +71,7 @@ pub use network::llm::{
 };
 pub use network::{Diffusion, TokenTable};
 pub use ranking::{Origin, Ranking, Stage};
-pub use recommender::{By, Candidates, Event, Judge, Recommender};
+pub use recommender::{By, Candidates, Event, Recommender};
 pub use retrieve::{OracleOptions, QNetworkOptions, Sampler};
 
 #[cfg(doctest)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::arrangement::Plan;
 use crate::bundle::{RankEntry, RetrieveEntry, StepEntry};
-use crate::call::{CallOptions, MOST_THREADS, Rank};
+use crate::call::{CallOptions, Judge, MOST_THREADS, Rank};
 use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ use crate::filter::Filter;
 use crate::ranking::Ranking;
 use crate::retrieve::{self, Scoring, Search};
 
-pub use judge::{Candidates, Judge};
+pub use judge::Candidates;
 
 /// One user's history and the states computed from it. Cheap to make; one thread at a time.
 ///
@@ -111,6 +111,8 @@ struct Chain<'a> {
     depth: usize,
     /// Steps of the recipe that rank.
     ranks: &'a [StepEntry],
+    /// Whether what comes is the answer, whatever else the call wants to rank it.
+    is_final: bool,
 }
 
 impl Recommender {
@@ -199,6 +201,12 @@ impl Recommender {
     pub fn forget(&mut self) {
         self.history.clear();
         self.states.clear();
+        self.trim();
+    }
+
+    /// Gives back what a language model keeps of what it has read for this user; the next prompt is read from its
+    /// beginning.
+    pub fn trim(&mut self) {
         #[cfg(feature = "llm")]
         {
             self.reading = language::Reading::default();
@@ -206,11 +214,13 @@ impl Recommender {
     }
 
     /// What the keys and values of what a language model has read for this user take, in bytes: private memory, kept
-    /// until [`forget`](Self::forget), so that the next prompt is read only from where it differs.
-    #[cfg(feature = "llm")]
+    /// until [`trim`](Self::trim) or [`forget`](Self::forget), so that the next prompt is read only from where it differs.
     #[must_use]
     pub fn cached_bytes(&self) -> usize {
-        self.reading.bytes()
+        #[cfg(feature = "llm")]
+        return self.reading.bytes();
+        #[cfg(not(feature = "llm"))]
+        0
     }
 
     /// What was observed, oldest first.
@@ -245,8 +255,16 @@ impl Recommender {
         self.list(chain, count, filter, &options)
     }
 
-    /// Whether an encoder that the recipe needs has nothing to go by.
+    /// Whether an encoder or a language model that the recipe, or the call, needs has nothing to go by.
     fn is_cold(&self, options: &CallOptions) -> Result<bool> {
+        let mut steps = self.engine.manifest().recipe.steps.iter();
+        let is_asked = steps.any(|step| step.rank == Some(RankEntry::LanguageModel))
+            || options
+                .rank
+                .is_some_and(|rank| rank.by == Judge::LanguageModel);
+        if is_asked && self.taste().next().is_none() {
+            return Ok(true);
+        }
         for encoder in self.engine.encoders_of_recipe(options)? {
             let (_, encoder) = self.engine.encoder(encoder)?;
             if encoder.window(self.taste()).is_empty() {
@@ -270,8 +288,9 @@ impl Recommender {
     /// [`Error::InvalidArgument`] if `count` is 0 or the filter, the arrangement or the options of an oracle or a Q-network
     /// name what the catalog does not have or a number out of range, [`Error::UnknownItem`], [`Error::Unsupported`] if the
     /// bundle has no such network, no index where `options.probes` asks for one, or no space for the likeness that
-    /// diversity needs; [`Error::Cancelled`], [`Error::DeadlineExceeded`], [`Error::Runtime`], [`Error::Graph`] if a
-    /// network gives numbers that are not finite.
+    /// diversity needs; [`Error::TooLong`] if a language model is to rank more than its context holds;
+    /// [`Error::Cancelled`], [`Error::DeadlineExceeded`], [`Error::Runtime`], [`Error::Graph`] if a network gives numbers
+    /// that are not finite.
     pub fn retrieve_with(
         &mut self,
         by: By,
@@ -511,6 +530,7 @@ impl Chain<'_> {
             by,
             depth,
             ranks: &[],
+            is_final: false,
         }
     }
 }
@@ -536,10 +556,11 @@ impl Engine {
             },
             depth: first.count as usize,
             ranks: if nothing { &[] } else { ranks },
+            is_final: nothing,
         })
     }
 
-    /// The encoders whose states the recipe needs.
+    /// The encoders whose states the recipe, and what the call ranks by after it, need.
     fn encoders_of_recipe<'a>(&'a self, options: &'a CallOptions) -> Result<Vec<Option<&'a str>>> {
         let mut encoders = Vec::new();
         for step in &self.manifest().recipe.steps {
@@ -557,6 +578,14 @@ impl Engine {
                     encoders.push(Some(network.encoder()));
                 }
             }
+        }
+        match options.rank.map(|rank| rank.by) {
+            Some(Judge::Encoder) => encoders.push(options.encoder.as_deref()),
+            Some(Judge::QNetwork) => {
+                let (_, network) = self.q_network(options.q_network.name.as_deref())?;
+                encoders.push(Some(network.encoder()));
+            }
+            _ => {}
         }
         Ok(encoders)
     }

@@ -1346,6 +1346,15 @@ fn a_recipe_a_call_and_a_chain_by_hand_ask_the_same() {
         .unwrap();
     assert_eq!(batch[0].items(), call.items());
     assert_close(batch[0].scores(), call.scores(), "batch");
+    assert!(users.iter().all(|user| user.cached_bytes() == 0));
+    // Nobody is asked about a user of whom nothing is known.
+    let mut cold = engine.recommender();
+    for options in [&CallOptions::default(), &options] {
+        let popular = cold.recommend_with(3, &filter, options).unwrap();
+        let origins = popular.origins();
+        assert!(origins.iter().all(|origin| *origin == Origin::Popularity));
+    }
+    assert_eq!(cold.cached_bytes(), 0);
     // The order in which candidates are named, and what is disliked, are part of the prompt.
     let reversed: Vec<u32> = broad.items().iter().rev().copied().collect();
     let other = user

@@ -282,7 +282,7 @@ fn both_ways(engine: &Engine, name: &str) -> [[Vec<Vec<f32>>; 2]; 2] {
 
 #[test]
 fn however_rows_are_read_they_mean_the_same_but_for_a_rounding() {
-    // By two threads, rows that come one by one attend by our operator, those of a prompt by ONNX Runtime's.
+    // With our kernels, rows that come one by one attend by our operator, those of a prompt by ONNX Runtime's.
     for (kernels, threads) in [(Kernels::Own, 1), (Kernels::Own, 2), (Kernels::Runtime, 1)] {
         let engine = threaded(BUNDLE, kernels, threads);
         for (name, allowed) in [

@@ -198,7 +198,9 @@ impl<'a> Bench<'a> {
                 })
             }),
             Verb::Rank(judge) => {
-                let trained = engine.manifest().prompts.values().next();
+                let manifest = engine.manifest();
+                let trained = value::usual_prompt(manifest);
+                let trained = trained.and_then(|name| manifest.prompts.get(name));
                 let most = match judge {
                     Judge::LanguageModel => trained.map_or(0, |prompt| prompt.candidates),
                     _ => u32::try_from(value::CANDIDATES).unwrap_or(u32::MAX),

@@ -86,16 +86,15 @@ impl Ranking {
 
     /// The prompt in use: the one asked for, the recipe's, or the first.
     fn prompt_name<'a>(&'a self, manifest: &'a Manifest) -> Option<&'a str> {
-        let mut steps = manifest.recipe.steps.iter();
-        let recipe = steps.find_map(|step| step.prompt.as_deref());
-        let first = || manifest.prompts.keys().next().map(String::as_str);
-        self.prompt.as_deref().or(recipe).or_else(first)
+        self.prompt.as_deref().or_else(|| usual_prompt(manifest))
     }
 
     /// Fails if options are given that nothing looks at. `by`: the way that was asked for, instead of the recipe.
     pub fn check(&self, by: Option<Way>, bundle: &Bundle) -> Result<(), Failure> {
         let recipe = bundle.manifest().recipe.steps.iter();
-        let mut steps = recipe.filter(|_| by.is_none());
+        // What ranks once more takes the place of the recipe's steps that rank.
+        let mut steps =
+            recipe.filter(|step| by.is_none() && (self.rank.is_none() || step.retrieve.is_some()));
         let ranks = |judge, entry| {
             let mut steps = steps.clone();
             self.rank == Some(judge) || steps.any(|step| step.rank == Some(entry))
@@ -129,4 +128,11 @@ impl Ranking {
         let first = || manifest.q_networks.keys().next().cloned();
         self.q_network.clone().or(recipe).or_else(first)
     }
+}
+
+/// The prompt that is in use when none is asked for: the recipe's, or the first.
+pub fn usual_prompt(manifest: &Manifest) -> Option<&str> {
+    let mut steps = manifest.recipe.steps.iter();
+    let recipe = steps.find_map(|step| step.prompt.as_deref());
+    recipe.or_else(|| manifest.prompts.keys().next().map(String::as_str))
 }

@@ -231,10 +231,12 @@ pub struct oneiro_call_options {
     /// What a language model that judges is asked: a prompt's name in the manifest; NULL, for the recipe's, or the first, by
     /// default.
     pub prompt: *const c_char,
-    /// How many of the best candidates `rank` ranks, or as many as the call asks for if that is more; 0 by default.
+    /// How many of the best candidates `rank` ranks, at least 1, or as many as the call asks for if that is more; 0 by
+    /// default, for there is no `rank`.
     pub candidates: usize,
     /// ONEIRO_JUDGE_…: what ranks the best `candidates` once more, after the way or all steps of the recipe; 0, for
-    /// nothing, by default. For recommend and retrieve, of one user or many.
+    /// nothing, by default. For recommend and retrieve, of one user or many; a language model is asked about all candidates
+    /// at once, and fails with ONEIRO_TOO_LONG if that is more than its context holds.
     pub rank: i32,
     /// Must be 0; for a field to come.
     pub reserved: i32,
@@ -327,7 +329,7 @@ fn rank_of(given: &oneiro_call_options) -> Result<Option<Rank>> {
         return Ok(None);
     }
     Ok(Some(Rank {
-        by: judge_of(given.rank)?,
+        by: judge_of("rank", given.rank)?,
         candidates: given.candidates,
     }))
 }

@@ -7,8 +7,9 @@ use super::filter::{call_options_of, candidate_scores_of, oneiro_call_options, o
 use super::ranking::oneiro_ranking;
 use super::recommender::oneiro_recommender;
 use super::retrieve::put_ranking;
+use crate::call::Judge;
 use crate::error::Result;
-use crate::recommender::{Judge, Recommender};
+use crate::recommender::Recommender;
 
 /// Candidates are judged by their counts in the training data; needs no history.
 pub const ONEIRO_JUDGE_POPULARITY: i32 = 1;
@@ -22,13 +23,13 @@ pub const ONEIRO_JUDGE_Q_NETWORK: i32 = 3;
 /// with the history, less what is disliked, and all candidates in their order.
 pub const ONEIRO_JUDGE_LANGUAGE_MODEL: i32 = 4;
 
-pub(super) fn judge_of(judge: i32) -> Result<Judge> {
+pub(super) fn judge_of(parameter: &'static str, judge: i32) -> Result<Judge> {
     match judge {
         ONEIRO_JUDGE_POPULARITY => Ok(Judge::Popularity),
         ONEIRO_JUDGE_ENCODER => Ok(Judge::Encoder),
         ONEIRO_JUDGE_Q_NETWORK => Ok(Judge::QNetwork),
         ONEIRO_JUDGE_LANGUAGE_MODEL => Ok(Judge::LanguageModel),
-        other => Err(unknown("judge", other)),
+        other => Err(unknown(parameter, other)),
     }
 }
 
@@ -61,7 +62,7 @@ pub unsafe extern "C" fn oneiro_recommender_rank(
             let candidates = array(candidates, candidate_count, "candidates")?;
             let scores = candidate_scores_of(options, candidate_count)?;
             put_ranking(filter, options, out, |filter, options| {
-                let judge = judge_of(judge)?;
+                let judge = judge_of("judge", judge)?;
                 match scores {
                     None => user.rank_with(judge, candidates, count, filter, options),
                     Some(scores) => {
@@ -82,7 +83,7 @@ pub unsafe extern "C" fn oneiro_recommender_rank(
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; written on success: `count` scores.
 /// Errors:  ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `judge`), ONEIRO_UNSUPPORTED (no such network),
-///          ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+///          ONEIRO_TOO_LONG (the prompt is longer than the language model's context), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_recommender_score(
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn oneiro_recommender_score(
                 OutArray::new(out, count, "out")?,
             )
         };
-        out.put(&user.score(judge_of(judge)?, items, &options)?);
+        out.put(&user.score(judge_of("judge", judge)?, items, &options)?);
         Ok(())
     };
     // SAFETY: the header's promise.

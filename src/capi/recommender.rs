@@ -180,7 +180,40 @@ unsafe fn event_of(event: &oneiro_event) -> Result<Event> {
     }
 }
 
-/// Empties the history.
+/// What the keys and values of what a language model has read for this user take, in bytes: kept after a call by
+/// ONEIRO_JUDGE_LANGUAGE_MODEL for the next, which reads only what differs. 0 for NULL.
+///
+/// Threads: alone on this recommender, or beside others that do not change it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_cached_bytes(
+    recommender: *const oneiro_recommender,
+) -> usize {
+    // SAFETY: the header's promise.
+    unsafe {
+        ask(recommender, 0, |user: &Recommender| {
+            Some(user.cached_bytes())
+        })
+    }
+}
+
+/// Gives back what a language model keeps of what it has read for this user; nothing else changes.
+///
+/// Errors:  ONEIRO_INVALID_ARGUMENT.
+/// Threads: alone on this recommender.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oneiro_recommender_trim(
+    recommender: *mut oneiro_recommender,
+    error: *mut *mut oneiro_error,
+) -> oneiro_status {
+    let body = |user: &mut Recommender| {
+        user.trim();
+        Ok(())
+    };
+    // SAFETY: the header's promise.
+    unsafe { on_mut(recommender, error, body) }
+}
+
+/// Empties the history, and gives back what a language model keeps of it.
 ///
 /// Errors:  ONEIRO_INVALID_ARGUMENT.
 /// Threads: alone on this recommender.

@@ -121,6 +121,7 @@ impl Graph {
         let bytes = bundle.part(&entry.model)?;
         let mut model = Cow::Borrowed(&bytes[..]);
         let mut prepack = options.prepack.unwrap_or(entry.prepack);
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
         let (mut own, mut lone) = (false, None);
         #[cfg(target_arch = "x86_64")]
         let hand_over = |runs| {
@@ -198,8 +199,11 @@ impl Graph {
             let shared = session(&model, options.threads.max(1))?;
             // Our operators share their work by themselves; for what else a row needs, ONNX Runtime would wake its threads
             // longer than it takes.
-            let lone = lone.as_ref().map(|model: &Vec<u8>| session(model, 1));
-            let lone = lone.transpose()?;
+            let lone = lone.as_ref().and_then(|model: &Vec<u8>| {
+                let lone = session(model, 1);
+                let told = |error: &Error| log::debug!("rows of {name} by themselves: {error}");
+                lone.inspect_err(told).ok()
+            });
             Runner::new(shared, lone).map_err(failed)
         };
         let runners = (0..options.replicas)

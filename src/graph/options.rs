@@ -8,9 +8,12 @@ use crate::bundle::Prepack;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GraphOptions {
-    /// Threads that share the work of one run; 1 by default, which is fastest for small networks.
+    /// Threads that share the work of one run; 1 by default, which is fastest for small networks. Those that share products
+    /// of few bits are the same for all sessions of as many threads: of runs at once, one has them, and the others are done
+    /// by their callers.
     pub threads: usize,
-    /// Whether waiting threads spin: quicker to wake, but they burn a core. Off by default.
+    /// Whether ONNX Runtime's waiting threads spin: quicker to wake, but they burn a core. Off by default. Those that share
+    /// products of few bits stay awake for half a millisecond after each, whatever this says.
     pub spinning: bool,
     /// What computes.
     pub provider: Provider,

@@ -121,9 +121,10 @@ impl Engine {
     ) -> Result<Vec<Ranking>> {
         let steps = chain.ranks.iter();
         let steps = steps.map(|entry| (Step::of(entry), entry.count as usize));
-        let then = options.rank.map(|rank| (rank.by.into(), rank.candidates));
+        let rank = options.rank.filter(|_| !chain.is_final);
+        let then = rank.map(|rank| (rank.by.into(), rank.candidates));
         let ranks: Vec<(Step, usize)> = steps.chain(then).collect();
-        let depth = match (chain.ranks, options.rank) {
+        let depth = match (chain.ranks, rank) {
             ([], Some(rank)) => chain.depth.max(rank.candidates),
             _ => chain.depth,
         };

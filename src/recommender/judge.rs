@@ -4,27 +4,12 @@
 
 use super::rank::{Draft, Step};
 use super::{By, Chain, Recommender};
-use crate::call::CallOptions;
+use crate::call::{CallOptions, Judge};
 use crate::catalog::Admission;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::ranking::{Origin, Ranking};
 use crate::retrieve::Scoring;
-
-/// What judges candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[repr(i32)]
-pub enum Judge {
-    /// Their counts in the training data; needs no history.
-    Popularity = 1,
-    /// Their rows against the state of a sequence encoder.
-    Encoder = 2,
-    /// Their Q by a Q-network, blended with the scores that they come with, if they come with any.
-    QNetwork = 3,
-    /// The log-probabilities of their titles by a language model that is asked about the history and all of them.
-    LanguageModel = 4,
-}
 
 /// Items to be ranked, and the scores that they come with, if any: a [`Ranking`], items of the caller's own, or these
 /// with scores beside them.
@@ -121,9 +106,10 @@ impl Recommender {
     /// last step only: boosts and dislikes are already in the scores of a ranking that was arranged.
     ///
     /// [`Judge::LanguageModel`] reads a prompt of the bundle with the history, less what is disliked, and the candidates
-    /// in the order in which they come, and scores their titles as [`LanguageModel::score`](crate::LanguageModel::score)
-    /// does. As many fit as the model's context holds; it does best with as many as it was trained with, `candidates` of
-    /// the prompt. What it has read is kept for the next call.
+    /// that the filter leaves, in the order in which they come, what is boosted or pinned last; and it scores their titles as
+    /// [`LanguageModel::score`](crate::LanguageModel::score) does. As many fit as the model's context holds; it does best
+    /// with as many as it was trained with, `candidates` of the prompt. What it has read is kept for the next call
+    /// ([`cached_bytes`](Self::cached_bytes), [`trim`](Self::trim)).
     ///
     /// ```
     /// # let engine = oneiro::Engine::open("models/tiny")?;
@@ -220,8 +206,8 @@ impl Recommender {
     /// options' arrangement have a part in it.
     ///
     /// # Errors
-    /// [`Error::UnknownItem`]; [`Error::Unsupported`] if the bundle has no such network, [`Error::Cancelled`],
-    /// [`Error::DeadlineExceeded`], [`Error::Runtime`].
+    /// [`Error::UnknownItem`]; [`Error::Unsupported`] if the bundle has no such network, [`Error::TooLong`] if the prompt of
+    /// a language model is longer than its context, [`Error::Cancelled`], [`Error::DeadlineExceeded`], [`Error::Runtime`].
     pub fn score(
         &mut self,
         judge: Judge,

@@ -44,11 +44,17 @@ impl Engine {
     ) -> Result<Vec<Draft<'a>>> {
         let name = options.prompt.name.as_deref().or(name);
         let search = options.search();
+        // What is read for one of many would be kept for all of them.
+        let is_alone = users.len() == 1;
         let each = users.iter_mut().zip(plans).zip(drafts);
         let ranked = each.map(|((user, plan), draft)| {
             let started = Instant::now();
             let items = draft.candidates(plan, most);
-            let (name, scores) = user.ask(self, name, &items, options)?;
+            let outcome = user.ask(self, name, &items, options);
+            if !is_alone {
+                user.trim();
+            }
+            let (name, scores) = outcome?;
             let scoring = Scoring::some(Origin::LanguageModel, items.into_iter().zip(scores));
             draft.again(scoring, plan, most, search, (&[], name, started))
         });

@@ -4,10 +4,10 @@
 
 use std::time::Instant;
 
-use super::{By, Judge, Recommender};
+use super::{By, Recommender};
 use crate::arrangement::Plan;
 use crate::bundle::{RankEntry, StepEntry};
-use crate::call::CallOptions;
+use crate::call::{CallOptions, Judge};
 use crate::catalog::Scored;
 use crate::engine::Engine;
 use crate::error::Result;

@@ -521,7 +521,7 @@ static void judge(void) {
   FAILS(BAD, "rank",
         oneiro_recommender_rank(user, ONEIRO_JUDGE_ENCODER, candidates, 3, 3, NULL, &asking, &no_ranking, e));
   asking.rank = 9;
-  FAILS(BAD, "judge", RETRIEVE(&no_ranking));
+  FAILS(BAD, "rank", RETRIEVE(&no_ranking));
   asking.rank = ONEIRO_JUDGE_LANGUAGE_MODEL;
   asking.candidates = 40;
   FAILS(ONEIRO_TOO_LONG, "128", RETRIEVE(&no_ranking));
@@ -530,7 +530,10 @@ static void judge(void) {
   FAILS(ONEIRO_CANCELLED, "cancelled", RETRIEVE(&no_ranking));
   asking.cancel = NULL;
   SUCCEEDS(RETRIEVE(&call));
-  CHECK(no_ranking == NULL);
+  CHECK(no_ranking == NULL && oneiro_recommender_cached_bytes(user) > 0);
+  SUCCEEDS(oneiro_recommender_trim(user, e));
+  CHECK(oneiro_recommender_cached_bytes(user) == 0 && oneiro_recommender_cached_bytes(NULL) == 0);
+  FAILS(BAD, "recommender", oneiro_recommender_trim(NULL, e));
   oneiro_ranking_free(call);
   oneiro_cancel_free(cancel);
   oneiro_recommender_free(user);

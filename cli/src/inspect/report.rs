@@ -149,6 +149,8 @@ pub struct Prompt {
     pub adapter: Option<String>,
     /// The space whose rows stand behind titles; without one it has text alone.
     pub rows: Option<String>,
+    /// The token that stands there instead.
+    pub placeholder: Option<u32>,
     pub text: String,
     pub history: u32,
     pub candidates: u32,
@@ -465,6 +467,7 @@ fn prompts(bundle: &Bundle) -> BTreeMap<String, Prompt> {
             language_model: entry.language_model.clone(),
             adapter: entry.adapter.clone(),
             rows: entry.rows.clone(),
+            placeholder: entry.placeholder,
             text: entry.text.clone(),
             history: entry.history,
             candidates: entry.candidates,

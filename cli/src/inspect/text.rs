@@ -268,9 +268,10 @@ fn prompts(report: &Report) -> Vec<Row> {
     let prompt = |(name, prompt): (&String, &super::report::Prompt)| {
         let adapter = prompt.adapter.as_ref();
         let adapter = adapter.map_or(String::new(), |adapter| format!(" with {adapter}"));
-        let rows = match &prompt.rows {
-            Some(space) => format!("titles and rows of {space}"),
-            None => "titles alone".into(),
+        let rows = match (&prompt.rows, prompt.placeholder) {
+            (Some(space), _) => format!("titles and rows of {space}"),
+            (None, Some(token)) => format!("titles and token {token}"),
+            (None, None) => "titles alone".into(),
         };
         let sizes = format!(
             "history {}, candidates {}",

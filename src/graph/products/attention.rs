@@ -17,7 +17,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::super::onnx::Node;
 use super::RUNTIME;
 use super::crew::Crew;
-use super::operator::input;
+use super::operator::{guarded, input};
 use crate::exponential::exponential;
 
 pub(super) const NAME: &str = "GroupQueryAttention";
@@ -28,6 +28,8 @@ const LANES: usize = 16;
 /// number of rows; cosines and sines; the position; the bias.
 const INPUTS: usize = 11;
 
+const MOST_HEADS: usize = 1 << 12;
+
 /// The operator, for one session.
 pub(super) struct Attention {
     pub(super) crew: Option<Arc<Crew>>,
@@ -37,7 +39,7 @@ pub(super) struct Attention {
 pub(super) struct OfNode {
     heads: usize,
     kv_heads: usize,
-    /// Of the products; 1/√h if not given.
+    /// Of the products; 1/√h if not given, or 0.
     scale: Option<f32>,
     crew: Option<Arc<Crew>>,
 }
@@ -59,7 +61,9 @@ pub(super) fn is_known(node: &Node) -> bool {
         && (0..INPUTS).all(|place| is_there(place) != [1, 2].contains(&place))
         && attributes.all(|attribute| known.contains(&attribute.name.as_str()))
         && attribute("do_rotary") == 1
-        && heads.iter().all(|count| (1..=1 << 12).contains(count))
+        && heads
+            .iter()
+            .all(|count| (1..=MOST_HEADS as i64).contains(count))
         && heads[0] % heads[1] == 0
 }
 
@@ -98,10 +102,17 @@ impl Operator for Attention {
             let found = found.and_then(|count| usize::try_from(count).ok());
             found.ok_or_else(|| ort::Error::new(format!("no attribute `{name}`")))
         };
+        let (heads, kv_heads) = (count("num_heads")?, count("kv_num_heads")?);
+        let known = 1..=MOST_HEADS;
+        if !known.contains(&heads) || !known.contains(&kv_heads) || heads % kv_heads != 0 {
+            return Err(wrong(format!(
+                "{heads} heads, {kv_heads} of keys and values"
+            )));
+        }
         Ok(OfNode {
-            heads: count("num_heads")?,
-            kv_heads: count("kv_num_heads")?,
-            scale: node.get("scale"),
+            heads,
+            kv_heads,
+            scale: node.get("scale").filter(|&scale: &f32| scale != 0.0),
             crew: self.crew.clone(),
         })
     }
@@ -109,51 +120,67 @@ impl Operator for Attention {
 
 impl Kernel for OfNode {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        guarded(|| self.attend(context))
+    }
+}
+
+impl OfNode {
+    fn attend(&self, context: &ComputeContext) -> ort::Result<()> {
         let Self {
             heads, kv_heads, ..
         } = *self;
         let [row, cos, sin, bias] = [0, 7, 8, 10].map(|place| input(context, place));
         let [row, cos, sin, bias] = [row?, cos?, sin?, bias?];
         let (last, position) = (input(context, 5)?, input(context, 9)?);
-        let (dims, row) = row.try_extract_tensor::<f32>()?;
-        let (_, cos) = cos.try_extract_tensor::<f32>()?;
+        let (row_dims, row) = row.try_extract_tensor::<f32>()?;
+        let (turn_dims, cos) = cos.try_extract_tensor::<f32>()?;
         let (_, sin) = sin.try_extract_tensor::<f32>()?;
-        let (_, bias) = bias.try_extract_tensor::<f32>()?;
+        let (bias_dims, bias) = bias.try_extract_tensor::<f32>()?;
         let (_, last) = last.try_extract_tensor::<i32>()?;
         let (_, position) = position.try_extract_tensor::<i64>()?;
-        let (&[last], &[position], &[1, 1, _]) = (last, position, &dims[..]) else {
-            return Err(wrong(format!("{dims:?}")));
-        };
+
         let size = row.len() / (heads + 2 * kv_heads);
-        let (last, position) = (last as usize, position as usize);
-        let turns = position * (size / 2)..(position + 1) * (size / 2);
-        let (Some(cos), Some(sin)) = (cos.get(turns.clone()), sin.get(turns)) else {
-            return Err(wrong(format!("position {position}")));
+        let half = size / 2;
+        let width = row.len() as i64;
+        let (&[last], &[position]) = (last, position) else {
+            return Err(wrong("more rows than one".into()));
         };
-        if row.len() != size * (heads + 2 * kv_heads)
-            || size == 0
-            || !size.is_multiple_of(LANES)
-            || bias.len() != last + 1
-        {
-            let found = (row.len(), size, bias.len(), last);
-            return Err(wrong(format!("lengths {found:?}")));
+        let last = usize::try_from(last).map_err(|_| wrong(format!("row {last}")))?;
+        let place = usize::try_from(position).ok();
+        let place = place.filter(|&place| place < cos.len() / half.max(1));
+        let place = place.ok_or_else(|| wrong(format!("position {position}")))?;
+        let fits = size > 0
+            && size.is_multiple_of(LANES)
+            && row.len() == size * (heads + 2 * kv_heads)
+            && row_dims[..] == [1, 1, width]
+            && turn_dims.len() == 2
+            && turn_dims[1] == half as i64
+            && sin.len() == cos.len()
+            && bias_dims[..] == [1, 1, 1, bias.len() as i64]
+            && bias.len() == last + 1;
+        if !fits {
+            let found = format!("{row_dims:?}, {turn_dims:?}, {bias_dims:?}, row {last}");
+            return Err(wrong(found));
         }
+        let turns = place * half..(place + 1) * half;
+        let (cos, sin) = (&cos[turns.clone()], &sin[turns]);
         let mut row = row.to_vec();
         let (turned, new_values) = row.split_at_mut((heads + kv_heads) * size);
         for head in turned.chunks_exact_mut(size) {
             turn(head, cos, sin);
         }
         let (queries, new_keys) = turned.split_at(heads * size);
-
         let (mut keys, mut values) = (kept(context, 3, 1)?, kept(context, 4, 2)?);
         let (capacity, keys) = self.append(&mut keys, last, size, new_keys)?;
-        let (_, values) = self.append(&mut values, last, size, new_values)?;
-        let mut dims = dims.to_vec();
-        dims[2] = (heads * size) as i64;
-        let out = context.output(0, dims)?;
+        let (of_values, values) = self.append(&mut values, last, size, new_values)?;
+        if of_values != capacity {
+            return Err(wrong(format!("{capacity} keys, {of_values} values")));
+        }
+
+        let group = heads / kv_heads * size;
+        let out = context.output(0, [1, 1, (heads * size) as i64])?;
         let mut out = out.ok_or_else(|| wrong("no output".into()))?;
         let (_, out) = out.try_extract_tensor_mut::<f32>()?;
-        let group = heads / kv_heads * size;
         let outs: Vec<Mutex<&mut [f32]>> = out.chunks_exact_mut(group).map(Mutex::new).collect();
         let scale = self.scale.unwrap_or_else(|| (size as f32).sqrt().recip());
         let attend = |head: usize| {
@@ -170,13 +197,13 @@ impl Kernel for OfNode {
         };
         match &self.crew {
             Some(crew) if kv_heads > 1 => crew.share(kv_heads, &attend),
-            _ => (0..kv_heads).for_each(attend),
+            _ => {
+                (0..kv_heads).for_each(attend);
+                Ok(())
+            }
         }
-        Ok(())
     }
-}
 
-impl OfNode {
     /// The cache `[1, kv_heads, capacity, h]` with the key or value of every head put at a row, and its capacity.
     fn append<'a>(
         &self,
@@ -186,8 +213,17 @@ impl OfNode {
         new: &[f32],
     ) -> ort::Result<(usize, &'a [f32])> {
         let (dims, cache) = cache.try_extract_tensor_mut::<f32>()?;
-        let capacity = dims.get(2).map_or(0, |&rows| rows as usize);
-        if cache.len() != self.kv_heads * capacity * size || row >= capacity {
+        let dims = dims.to_vec();
+        let capacity = match dims[..] {
+            [1, heads, capacity, width]
+                if (heads, width) == (self.kv_heads as i64, size as i64) =>
+            {
+                usize::try_from(capacity).unwrap_or_default()
+            }
+            _ => 0,
+        };
+        let wanted = capacity.checked_mul(self.kv_heads * size);
+        if row >= capacity || wanted != Some(cache.len()) {
             return Err(wrong(format!("keys or values {dims:?}, row {row}")));
         }
         let heads = cache.chunks_exact_mut(capacity * size);
@@ -312,12 +348,34 @@ fn folded(mut lanes: [f32; LANES]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::super::onnx::Attribute;
     use super::*;
 
     fn number(at: usize) -> f32 {
         ((at * 7919 + 13) % 2003) as f32 / 1000.0 - 1.0
+    }
+
+    /// One that is known.
+    pub(in super::super) fn node() -> Node {
+        let attribute = |(name, i): (&str, i64)| Attribute {
+            name: name.into(),
+            i,
+            ..Attribute::default()
+        };
+        let attributes = [
+            ("num_heads", 6),
+            ("kv_num_heads", 2),
+            ("do_rotary", 1),
+            ("scale", 0),
+        ];
+        let inputs = ["x", "", "", "k", "v", "l", "t", "c", "s", "p", "b"];
+        Node {
+            input: inputs.map(Into::into).into(),
+            op_type: NAME.into(),
+            attribute: attributes.map(attribute).into(),
+            domain: RUNTIME.into(),
+        }
     }
 
     #[test]
@@ -377,24 +435,7 @@ mod tests {
     #[test]
     fn only_the_attention_of_the_packed_form_is_known() {
         let node = |edit: &dyn Fn(&mut Node)| {
-            let attribute = |(name, i): (&str, i64)| Attribute {
-                name: name.into(),
-                i,
-                ..Attribute::default()
-            };
-            let attributes = [
-                ("num_heads", 6),
-                ("kv_num_heads", 2),
-                ("do_rotary", 1),
-                ("scale", 0),
-            ];
-            let inputs = ["x", "", "", "k", "v", "l", "t", "c", "s", "p", "b"];
-            let mut node = Node {
-                input: inputs.map(Into::into).into(),
-                op_type: NAME.into(),
-                attribute: attributes.map(attribute).into(),
-                domain: RUNTIME.into(),
-            };
+            let mut node = node();
             edit(&mut node);
             is_known(&node)
         };

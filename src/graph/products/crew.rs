@@ -1,11 +1,13 @@
 //! Threads that help with products, and stay awake for a moment after each.
 //!
-//! A token of a small model is some thirty products of a few microseconds each; waking a thread that sleeps takes longer
+//! A token of a small model is some forty products of a few microseconds each; waking a thread that sleeps takes longer
 //! than any of them. All sessions that have as many threads share one crew, so that no two crews wait for each other's
 //! work on the same processors. It ends with the last of them.
 
 use std::cell::UnsafeCell;
 use std::hint;
+use std::num::NonZero;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
@@ -15,6 +17,12 @@ use parking_lot::{Condvar, Mutex};
 
 /// How long a helper that has nothing to do stays awake: longer than what lies between two products, and two tokens.
 const AWAKE: Duration = Duration::from_micros(500);
+
+/// So many helpers at most, beside what processors there are.
+fn helpers(threads: usize) -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    threads.min(processors) - 1
+}
 
 /// So many looks for work lie between two looks at the clock.
 const LOOKS: u32 = 64;
@@ -45,6 +53,8 @@ struct Shared {
     work: UnsafeCell<Option<Work>>,
     /// The next piece that nobody has taken.
     next: AtomicUsize,
+    /// Whether a piece of the work has panicked.
+    failed: AtomicBool,
     ended: AtomicBool,
     asleep: AtomicUsize,
     bed: Mutex<()>,
@@ -85,6 +95,7 @@ impl Crew {
             state: AtomicU64::new(0),
             work: UnsafeCell::new(None),
             next: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             asleep: AtomicUsize::new(0),
             bed: Mutex::new(()),
@@ -97,17 +108,19 @@ impl Crew {
             builder.spawn(move || shared.help()).ok()
         };
         Self {
-            helpers: (1..threads).map_while(helper).collect(),
+            helpers: (0..helpers(threads)).map_while(helper).collect(),
             shared,
             threads,
             turn: Mutex::new(()),
         }
     }
 
-    /// Does every piece once. Whoever comes while others are served does all of its own.
-    pub(super) fn share(&self, pieces: usize, piece: &(dyn Fn(usize) + Sync)) {
+    /// Does every piece once; an error if one has panicked at a helper's. Whoever comes while others are served does all of
+    /// its own.
+    pub(super) fn share(&self, pieces: usize, piece: &(dyn Fn(usize) + Sync)) -> ort::Result<()> {
         let Some(_turn) = self.turn.try_lock() else {
-            return (0..pieces).for_each(piece);
+            (0..pieces).for_each(piece);
+            return Ok(());
         };
         let shared = &*self.shared;
         // SAFETY: of the pointer only the lifetime is changed. It is called by those inside only, and `Opened` waits until
@@ -119,9 +132,14 @@ impl Crew {
             >(piece);
             *shared.work.get() = Some(Work { piece, pieces });
         }
-        let _opened = Opened::new(shared);
+        let opened = Opened::new(shared);
         while let Some(next) = shared.take(pieces) {
             piece(next);
+        }
+        drop(opened);
+        match shared.failed.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(ort::Error::new("a piece of work has panicked")),
         }
     }
 }
@@ -131,7 +149,6 @@ impl Drop for Crew {
         self.shared.ended.store(true, Ordering::SeqCst);
         self.shared.wake();
         for helper in self.helpers.drain(..) {
-            // One that has panicked is gone as well.
             let _ = helper.join();
         }
     }
@@ -143,8 +160,10 @@ struct Opened<'a>(&'a Shared);
 impl<'a> Opened<'a> {
     fn new(shared: &'a Shared) -> Self {
         shared.next.store(0, Ordering::Relaxed);
+        shared.failed.store(false, Ordering::Relaxed);
+        // Nobody is inside, and it is not open.
         let before = shared.state.load(Ordering::Relaxed);
-        let after = (before & !INSIDE & !OPEN).wrapping_add(ROUND) | OPEN;
+        let after = before.wrapping_add(ROUND) | OPEN;
         shared.state.store(after, Ordering::SeqCst);
         if shared.asleep.load(Ordering::SeqCst) > 0 {
             shared.wake();
@@ -211,14 +230,17 @@ impl Shared {
                     if let Some(Work { piece, pieces }) = unsafe { *self.work.get() } {
                         while let Some(next) = self.take(pieces) {
                             // SAFETY: as above.
-                            unsafe { (*piece)(next) };
+                            let piece = || unsafe { (*piece)(next) };
+                            if panic::catch_unwind(AssertUnwindSafe(piece)).is_err() {
+                                self.failed.store(true, Ordering::Relaxed);
+                            }
                         }
                     }
                     (since, looks) = (Instant::now(), 0);
                 }
                 continue;
             }
-            looks += 1;
+            looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS) && since.elapsed() > AWAKE {
                 self.sleep(state);
                 since = Instant::now();
@@ -249,9 +271,10 @@ mod tests {
         for round in 0..2000_usize {
             let pieces = round % 40;
             let counts: Vec<AtomicUsize> = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
-            crew.share(pieces, &|piece| {
+            let outcome = crew.share(pieces, &|piece| {
                 counts[piece].fetch_add(1, Ordering::Relaxed);
             });
+            outcome.unwrap();
             let once = |count: &AtomicUsize| count.load(Ordering::Relaxed) == 1;
             assert!(counts.iter().all(once), "{counts:?}");
             if round.is_multiple_of(400) {
@@ -268,9 +291,10 @@ mod tests {
                 scope.spawn(|| {
                     for round in 1..500_usize {
                         let sum = AtomicUsize::new(0);
-                        crew.share(round % 9, &|piece| {
+                        let outcome = crew.share(round % 9, &|piece| {
                             sum.fetch_add(piece, Ordering::Relaxed);
                         });
+                        outcome.unwrap();
                         let pieces = round % 9;
                         assert_eq!(sum.into_inner(), pieces * pieces.saturating_sub(1) / 2);
                     }
@@ -280,18 +304,45 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_leaves_the_crew_usable() {
+    fn a_panic_is_told_whoever_meets_it_and_the_crew_stays_usable() {
         let crew = Crew::new(2);
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            crew.share(1, &|_| std::panic::resume_unwind(Box::new("on purpose")));
-        }));
-        // A helper may have met it instead, and is gone.
-        let _ = outcome;
-        let count = AtomicUsize::new(0);
-        crew.share(8, &|_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
-        assert_eq!(count.into_inner(), 8);
+        for _ in 0..200 {
+            let done = AtomicUsize::new(0);
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+                crew.share(8, &|piece| match piece {
+                    3 => panic::resume_unwind(Box::new("on purpose")),
+                    _ => done.store(done.load(Ordering::Relaxed).max(piece), Ordering::Relaxed),
+                })
+            }));
+            assert!(!matches!(outcome, Ok(Ok(()))));
+            assert!(done.into_inner() < 8);
+            let count = AtomicUsize::new(0);
+            let outcome = crew.share(8, &|_| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            outcome.unwrap();
+            assert_eq!(count.into_inner(), 8);
+        }
+    }
+
+    #[cfg(feature = "llm")]
+    #[test]
+    fn an_engine_takes_its_crew_with_it() {
+        let mut options = crate::EngineOptions::default();
+        options.graph.threads = 7;
+        let there = || {
+            let crews = CREWS.lock();
+            let mut crews = crews.iter().filter_map(Weak::upgrade);
+            crews.any(|crew| crew.threads == 7)
+        };
+        let bundle = crate::Bundle::open("models/tiny-lm-int").unwrap();
+        let engine = crate::Engine::from_bundle(bundle, &options).unwrap();
+        let mut model = engine.language_model(Some("lm")).unwrap();
+        let prompt = crate::Prompt::from("After");
+        model.logits(&prompt, &crate::Cancel::new()).unwrap();
+        assert!(there());
+        drop((model, engine));
+        assert!(!there());
     }
 
     #[test]

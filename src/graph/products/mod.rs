@@ -277,6 +277,26 @@ mod tests {
         let merged = merged.graph.as_ref().unwrap();
         assert_eq!(merged.node[0].domain, RUNTIME);
         assert!(hand_over(&twice, merged, Runs::Any).unwrap().is_none());
+        // Attention as well, where rows come one by one.
+        let mut both = model(vec![
+            attention::tests::node(),
+            node(RUNTIME, 32, 4, &["x", "w", "s"]),
+        ]);
+        for (runs, attention) in [(Runs::Any, false), (Runs::OfOneRow, true)] {
+            let handed = hand_over(&both.encode_to_vec(), both.graph.as_ref().unwrap(), runs);
+            let handed = handed.unwrap().unwrap();
+            assert_eq!((handed.left, handed.attention), (0, attention));
+            let found = Model::decode(&handed.model[..]).unwrap().graph.unwrap();
+            let domains = found.node.iter().map(|node| node.domain.as_str());
+            assert!(domains.eq([if attention { OURS } else { RUNTIME }, OURS]));
+        }
+        both.graph.as_mut().unwrap().node.pop();
+        let alone = hand_over(
+            &both.encode_to_vec(),
+            both.graph.as_ref().unwrap(),
+            Runs::OfOneRow,
+        );
+        assert!(alone.unwrap().is_none());
         let none = model(nodes()[1..7].to_vec());
         assert!(
             hand_over(

@@ -1,5 +1,6 @@
 //! The operator that takes the place of ONNX Runtime's MatMulNBits.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use ort::operator::{
@@ -84,6 +85,12 @@ impl Operator for MatMulNBits {
 
 impl Kernel for Node {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        guarded(|| self.multiply(context))
+    }
+}
+
+impl Node {
+    fn multiply(&self, context: &ComputeContext) -> ort::Result<()> {
         let shape = self.shape;
         let (rows, weights, scales) = (input(context, 0)?, input(context, 1)?, input(context, 2)?);
         let (dims, rows) = rows.try_extract_tensor::<f32>()?;
@@ -133,10 +140,18 @@ impl Kernel for Node {
             |piece: usize| unsafe { product.columns(piece * columns..(piece + 1) * columns) };
         match &self.crew {
             Some(crew) if pieces > 1 => crew.share(pieces, &piece),
-            _ => (0..pieces).for_each(piece),
+            _ => {
+                (0..pieces).for_each(piece);
+                Ok(())
+            }
         }
-        Ok(())
     }
+}
+
+/// What an operator does: ONNX Runtime calls it from C++, where no panic may go.
+pub(super) fn guarded(body: impl FnOnce() -> ort::Result<()>) -> ort::Result<()> {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+    outcome.unwrap_or_else(|_| Err(ort::Error::new("an operator has panicked")))
 }
 
 /// How many columns are one piece of work where so many rows are multiplied.

@@ -59,7 +59,8 @@ impl Prompt {
     }
 
     /// What came so far is the same for all users, such as the beginning of a template: it is read once for an engine, and
-    /// kept for whoever comes next. The last eight such beginnings are kept, each by itself for every adapter.
+    /// kept for whoever comes next. The last eight such beginnings of a model are kept; those read with an adapter are others
+    /// than those read without.
     #[must_use]
     pub fn shared(self) -> Self {
         self.then(Piece::Shared)

@@ -121,6 +121,8 @@ impl Template {
             prompt = match &self.behind {
                 Behind::Nothing => prompt,
                 Behind::Token(token) => prompt.token(*token),
+                // One that was never trained says nothing.
+                Behind::Row(space) if space.is_cold(item) => prompt,
                 Behind::Row(space) => {
                     let mut row = vec![0.0; space.width()];
                     space.row(item, &mut row)?;

@@ -26,7 +26,7 @@ const BEFORE: &str = "\
 
 Written by `cargo xtask llm`, never by hand: what `cargo bench --bench llm` finds. Two untrained models, of which everybody \
 has the same weights, each player a process with two threads; they are asked in turn, one call each, in several fresh \
-starts, files in the page cache. The peers' waiting threads spin, oneiro's sleep, as is everybody's default. Of speeds the first figure is that of the lower quartile of times, of times the quartile itself; \
+starts, files in the page cache. The peers' waiting threads spin, oneiro's sleep after half a millisecond, as is everybody's default. Of speeds the first figure is that of the lower quartile of times, of times the quartile itself; \
 one call in ten is worse than what is in brackets. Players are compared turn by turn, as in [the race](race.md): the median \
 of the ratios.
 
