@@ -55,6 +55,7 @@ HELP = {
 
 
 def parser() -> argparse.ArgumentParser:
+    from .llara import commands as llara
     from .options import HELD_OUT
 
     top = argparse.ArgumentParser(
@@ -160,6 +161,8 @@ def parser() -> argparse.ArgumentParser:
     llm.add_argument("--block", type=int, choices=(32, 128), default=32, help="of int4: numbers that share a scale")
     llm.add_argument("--accuracy", type=int, choices=(1, 4), default=4, help="of int4: 4 rounds what is multiplied, too; 1 does not")
     llm.add_argument("--perplexity", type=Path, metavar="FILE", help="a text whose perplexity is measured before and after")
+
+    llara.add(command, _data)
 
     optimise = command("optimise", run_optimise, "optimise the graphs of a bundle ahead of time, so that it opens sooner")
     optimise.add_argument("bundle", type=Path, help="folder of the bundle, which is changed in place")

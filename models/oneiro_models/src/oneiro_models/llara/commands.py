@@ -1,0 +1,127 @@
+"""The commands of LLaRA: `train-lm`, `tune-lm`, `evaluate-lm`."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+from .options import Pretraining, Tuning
+
+HELP = {
+    "vocabulary": "the most tokens",
+    "width": "of tokens and states",
+    "inner": "width inside the layers",
+    "layers": "of the network",
+    "heads": "of the attention, of queries",
+    "kv_heads": "of the attention, of keys and values",
+    "context": "the most tokens of a text",
+    "prompts": "share of the documents that are prompts of text alone with their answer; the others are lists of titles",
+    "dropout": "share of values dropped in training",
+    "learning_rate": "the highest",
+    "weight_decay": "of AdamW, on matrices",
+    "steps": "of the optimiser",
+    "rows": "of a step, each full of documents",
+    "length": "tokens of a row",
+    "validate_every": "steps from one validation to the next",
+    "curriculum": "how likely a batch is hybrid: step / steps; ever; never; or as the published code has it",
+    "weights": "what learns beside the projector: an adapter, or all weights of the layers",
+    "rank": "of the adapter",
+    "alpha": "of the adapter; its scale is alpha / rank",
+    "projector_decay": "weight decay of the projector",
+    "batch": "prompts of a step",
+    "seed": "the same seed and versions give the same model on one machine",
+}
+RECOMMENDER = "a file of the weights of LLaRA's authors, a bundle, or a run on the same events"
+CHOICES = {"curriculum": ["ramp", "hybrid", "text", "saw-tooth"], "weights": ["lora", "full"]}
+
+
+def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None:
+    """Adds the commands to the program's."""
+    train = command("train-lm", lambda options: run_train(options, data(options)), "train oneiro-lm on histories", data=True)
+    train.add_argument("folder", type=Path, help="folder of the run: checkpoints, and the model in `checkpoint`")
+    train.add_argument("--resume", action="store_true", help="go on where the run stopped, with its own options")
+    _options(train, Pretraining)
+
+    tune = command("tune-lm", lambda options: run_tune(options, data(options)), "teach a language model taste (LLaRA)", data=True)
+    tune.add_argument("folder", type=Path, help="folder of the run: the adapter and the projector")
+    tune.add_argument("--base", type=Path, required=True, help="folder of a checkpoint, or of a run of train-lm")
+    tune.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
+    tune.add_argument("--resume", action="store_true", help="go on where the run stopped, with its own options")
+    _options(tune, Tuning)
+
+    evaluate = command("evaluate-lm", lambda options: run_evaluate(options, data(options)), "ask for the one of twenty", data=True)
+    evaluate.add_argument("subject", type=Path, help="folder of a run of tune-lm, or of a checkpoint, which is asked by text alone")
+    evaluate.add_argument("--base", type=Path, help="the checkpoint that the run's adapter is for")
+    evaluate.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
+    evaluate.add_argument("--rows", help="which of the data set's kinds of rows; the last if not given")
+    evaluate.add_argument("--most", type=int, help="so many of the rows, always the same")
+    evaluate.add_argument("--decode", choices=["both", "constrained", "free"], default="both")
+    evaluate.add_argument("--record", type=Path, help="folder that the result is kept in, for `results`")
+
+
+def _options(command: argparse.ArgumentParser, kind: type) -> None:
+    for field in fields(kind):
+        flag = "--" + field.name.replace("_", "-")
+        help = f"{HELP[field.name]} (default: {field.default})"
+        command.add_argument(flag, type=field.type, default=argparse.SUPPRESS, choices=CHOICES.get(field.name), help=help)
+
+
+def _given(options: argparse.Namespace, kind: type):
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind) if hasattr(options, field.name)})
+
+
+def run_train(options: argparse.Namespace, data) -> None:
+    from .pretrain import Stage1, options_of
+    from .words import words_of
+
+    chosen = options_of(options.folder, Pretraining) if options.resume else _given(options, Pretraining)
+    training = Stage1(data, words_of(data, options.data), options.folder, chosen)
+    if options.resume:
+        training.resume()
+    training.run()
+    found = training.report()
+    told = ", ".join(f"{name} {value:.1f}" for name, value in found["baselines"].items())
+    print(f"{found['parameters']} parameters, {found['tokens']} tokens, {found['tokens_a_second']:.0f} a second, {found['hours']:.2f} h")
+    print(f"perplexity of the next title {found['kept']['perplexity']:.2f} (baselines: {told})")
+    print(f"step {found['kept']['step']} kept in {options.folder / 'checkpoint'}")
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """A checkpoint, or that of a run of stage 1."""
+    return folder if (folder / "config.json").is_file() else folder / "checkpoint"
+
+
+def run_tune(options: argparse.Namespace, data) -> None:
+    from .pretrain import options_of
+    from .recommender import recommender
+    from .tune import Stage2
+    from .words import words_of
+
+    chosen = options_of(options.folder, Tuning) if options.resume else _given(options, Tuning)
+    known, base = recommender(options.recommender, data), checkpoint_of(options.base)
+    training = Stage2(data, words_of(data, options.data), base, known, options.folder, chosen)
+    if options.resume:
+        training.resume()
+    training.run()
+    found = training.report()
+    print(f"{found['trained']} + {found['projector']} parameters, {found['tokens']} tokens, {found['hours']:.2f} h; kept in {options.folder}")
+
+
+def run_evaluate(options: argparse.Namespace, data) -> None:
+    from ..metrics import as_table
+    from . import evaluate
+    from .recommender import recommender
+    from .tuned import Tuned
+    from .words import words_of
+
+    known, words = recommender(options.recommender, data), words_of(data, options.data)
+    base = checkpoint_of(options.base) if options.base else None
+    model = Tuned.load(options.subject, base, words, known.rows)
+    asked = evaluate.Asked.of(data, len(words.templates), options.rows, options.most)
+    found = evaluate.without_training(data, asked.choices) | {known.name: evaluate.alone(known, asked.choices)}
+    kind = "hybrid" if model.table is not None else "text"
+    for decode in ("constrained", "free"):
+        if options.decode in ("both", decode):
+            found[f"{kind}, {decode}"] = getattr(evaluate, decode)(model, asked.choices)
+    print(f"{data.name}: {len(asked.choices)} rows, {asked.rows}\n")
+    print(as_table(found))

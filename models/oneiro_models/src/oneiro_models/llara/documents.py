@@ -1,0 +1,109 @@
+"""What stage 1 reads: histories written as titles, from training events alone, packed into rows of equal length.
+
+A document is a list, a random window of somebody's history, every title ended:
+
+    <begin> Alien</title>, Brazil</title>, Jaws</title>
+
+all in one style: as prompts have them, or with or without years, or with genres. Or, for the share `prompts` of the documents,
+a prompt of text alone with its answer (`prompts.py`), with fewer items, that the model comes to know what a choice is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .prompts import CANDIDATES, WINDOW, answer, choice, prompt
+from .tokenizer import BEGIN, END, PAD, Pieces
+
+LONGEST = 20
+"""The most items of a list."""
+PLAIN = 0.7
+"""The share of lists in the style that prompts have; the others share the rest."""
+IGNORED = -100
+"""The label of a token that nothing is learned from."""
+
+Document = tuple[list[int], list[int]]
+"""Tokens, and for each its label: itself, or `IGNORED`."""
+
+
+def listed(pieces: Pieces, items: list[int], style: int = 0) -> Document:
+    """A list of items; its first token is no question."""
+    tokens = [BEGIN]
+    for number, item in enumerate(items):
+        tokens += [*(pieces.between if number else []), *pieces.styles[style][item], END]
+    return tokens, [IGNORED, *tokens[1:]]
+
+
+def chosen(pieces: Pieces, question) -> Document:
+    """A prompt of text alone and its answer; its history is learned too, its candidates, which come by lot, are not."""
+    asked = prompt(pieces, question, rows=False).tokens
+    before, _, _ = pieces.templates[question.template]
+    read = len(before) + sum(len(pieces.titles[item]) + 1 for item in question.history.tolist()) + len(pieces.between) * (
+        len(question.history) - 1
+    )
+    answered = [BEGIN, *answer(pieces, question.target)]
+    return asked + answered, [IGNORED, *asked[1 : 1 + read], *[IGNORED] * (len(asked) - 1 - read), *answered]
+
+
+class Documents:
+    """Documents of these histories, drawn with a generator."""
+
+    def __init__(self, pieces: Pieces, histories: list[np.ndarray], items: int, prompts: float):
+        self.pieces, self.histories, self.items, self.prompts = pieces, histories, items, prompts
+        lengths = np.array([len(history) for history in histories])
+        self.odds = lengths / lengths.sum()
+        """Every event is as likely as any other to be in a window."""
+
+    def draw(self, generator: np.random.Generator) -> Document:
+        history = self.histories[generator.choice(len(self.histories), p=self.odds)]
+        if generator.random() < self.prompts and len(history) > 2:
+            return self._prompt(generator, history)
+        size = int(generator.integers(2, min(LONGEST, len(history)) + 1))
+        start = int(generator.integers(len(history) - size + 1))
+        styles = len(self.pieces.styles)
+        style = 0 if styles == 1 or generator.random() < PLAIN else int(generator.integers(1, styles))
+        return listed(self.pieces, history[start : start + size].tolist(), style)
+
+    def _prompt(self, generator: np.random.Generator, history: np.ndarray) -> Document:
+        place = int(generator.integers(2, len(history)))
+        size = int(generator.integers(1, min(WINDOW, place) + 1))
+        count = int(generator.integers(2, CANDIDATES + 1))
+        past, templates = history[place - size : place], len(self.pieces.templates)
+        return chosen(self.pieces, choice(generator, past, int(history[place]), self.items, templates, count))
+
+    def batch(self, generator: np.random.Generator, rows: int, length: int) -> "Packed":
+        """Rows full of documents: each is cut where its row ends."""
+        return Packed.of([list(self._filled(generator, length)) for _ in range(rows)], length)
+
+    def _filled(self, generator: np.random.Generator, length: int) -> Iterator[Document]:
+        left = length
+        while left > 1:
+            tokens, labels = self.draw(generator)
+            yield tokens[:left], labels[:left]
+            left -= len(tokens)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Tokens, labels and positions i64 [B, L], and who looks at whom, bool [B, 1, L, L]: none beyond their own document."""
+
+    tokens: Tensor
+    labels: Tensor
+    positions: Tensor
+    attends: Tensor
+
+    @classmethod
+    def of(cls, rows: list[list[Document]], length: int) -> "Packed":
+        tokens = torch.full((len(rows), length), PAD)
+        labels, positions, documents = torch.full_like(tokens, IGNORED), torch.zeros_like(tokens), torch.full_like(tokens, -1)
+        for row, found in enumerate(rows):
+            start = 0
+            for number, (own, learned) in enumerate(found):
+                part = slice(start, start := start + len(own))
+                tokens[row, part], labels[row, part] = torch.tensor(own), torch.tensor(learned)
+                positions[row, part], documents[row, part] = torch.arange(len(own)), number
+        earlier = torch.arange(length)[:, None] >= torch.arange(length)
+        return cls(tokens, labels, positions, ((documents[:, :, None] == documents[:, None]) & earlier)[:, None])
