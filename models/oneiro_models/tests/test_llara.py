@@ -330,3 +330,9 @@ def test_from_events_to_figures_on_the_command_line(world, base, tmp_path, capsy
     assert all(f"| {method} |" in shown for method in ("popularity", "Markov", "SASRec", "hybrid, constrained", "hybrid, free"))
     assert main(["evaluate-lm", events, f"{lm}/checkpoint", *known, "--most", "5"]) == 0
     assert "| text, constrained |" in capsys.readouterr().out
+    assert main(["evaluate-lm", events, run, *known, "--most", "5", "--rerank", "--record", str(tmp_path / "records")]) == 0
+    assert "| LLaRA, the curriculum over the best 20 of SASRec |" in capsys.readouterr().out
+    assert main(["results", str(tmp_path / "records"), str(tmp_path / "page.md")]) == 0
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "tune-lm DATA/events.csv RUN --base BASE --recommender sasrec --steps 2 --batch 2 && " in page
+    assert f"train-lm DATA/events.csv BASE --vocabulary {SMALL['vocabulary']} " in page and str(tmp_path) not in page

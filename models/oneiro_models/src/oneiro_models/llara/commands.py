@@ -53,8 +53,9 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     evaluate.add_argument("subject", type=Path, help="folder of a run of tune-lm, or of a checkpoint, which is asked by text alone")
     evaluate.add_argument("--base", type=Path, help="the checkpoint that the run's adapter is for")
     evaluate.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
-    evaluate.add_argument("--rows", help="which of the data set's kinds of rows; the last if not given")
+    evaluate.add_argument("--rows", help="which of the data set's kinds of rows; the last if not given, with --rerank the first")
     evaluate.add_argument("--most", type=int, help="so many of the rows, always the same")
+    evaluate.add_argument("--rerank", action="store_true", help="rank the recommender's best 20 anew, among all items, instead")
     evaluate.add_argument("--decode", choices=["both", "constrained", "free"], default="both")
     evaluate.add_argument("--record", type=Path, help="folder that the result is kept in, for `results`")
 
@@ -109,7 +110,9 @@ def run_tune(options: argparse.Namespace, data) -> None:
 
 def run_evaluate(options: argparse.Namespace, data) -> None:
     from ..metrics import as_table
-    from . import evaluate
+    from ..results import Result
+    from . import evaluate, rerank
+    from .record import Choices
     from .recommender import recommender
     from .tuned import Tuned
     from .words import words_of
@@ -117,11 +120,43 @@ def run_evaluate(options: argparse.Namespace, data) -> None:
     known, words = recommender(options.recommender, data), words_of(data, options.data)
     base = checkpoint_of(options.base) if options.base else None
     model = Tuned.load(options.subject, base, words, known.rows)
-    asked = evaluate.Asked.of(data, len(words.templates), options.rows, options.most)
-    found = evaluate.without_training(data, asked.choices) | {known.name: evaluate.alone(known, asked.choices)}
-    kind = "hybrid" if model.table is not None else "text"
-    for decode in ("constrained", "free"):
-        if options.decode in ("both", decode):
-            found[f"{kind}, {decode}"] = getattr(evaluate, decode)(model, asked.choices)
-    print(f"{data.name}: {len(asked.choices)} rows, {asked.rows}\n")
+    kind, command = "hybrid" if model.table is not None else "text", told(options, data, model)
+    about = {"subject": model.options and model.options.described(), "seed": model.options and model.options.seed}
+    if options.rerank:
+        called, rows = rerank.some(data, options.rows, options.most)
+        about["subject"] = f"{about['subject'] or 'stage 1 alone'} over the best 20 of {known.name}"
+        found = rerank.reranked(data, rows, known, model, about["subject"])
+        result = Result(data.name, called, len(rows), "exclude", command, found, **about)
+    else:
+        asked = evaluate.Asked.of(data, len(words.templates), options.rows, options.most)
+        found = evaluate.without_training(data, asked.choices) | {known.name: evaluate.alone(known, asked.choices)}
+        for decode in ("constrained", "free"):
+            if options.decode in ("both", decode):
+                found[f"{kind}, {decode}"] = getattr(evaluate, decode)(model, asked.choices)
+        result = Choices(data.name, asked.rows, len(asked.choices), command, found, **about)
+    print(f"{data.name}: {result.count} rows, {result.rows}\n")
     print(as_table(found))
+    if options.record:
+        print(f"\nkept in {result.save(options.record)}")
+
+
+def told(options: argparse.Namespace, data, model) -> str:
+    """How to do it again, from the first step."""
+    from ..compare import PROGRAM
+    from .pretrain import options_of
+
+    place = f"DATA/{data.name}{data.split()}"
+    known = options.recommender
+    known = f"DATA/{known.parent.name}/{known.name}" if known.suffix else known.name
+    trained = options.base if model.options else options.subject
+    trained = trained.parent if trained and (trained / "config.json").is_file() else trained
+    parts = []
+    if trained and (trained / "options.json").is_file():
+        parts.append(f"{PROGRAM} train-lm {place} BASE{options_of(trained, Pretraining).command()}")
+    if model.options:
+        parts.append(f"{PROGRAM} tune-lm {place} RUN --base BASE --recommender {known}{model.options.command()}")
+    subject = "RUN --base BASE" if model.options else "BASE/checkpoint"
+    chosen = "".join(
+        [f' --rows "{options.rows}"' * bool(options.rows), f" --most {options.most}" * bool(options.most), " --rerank" * options.rerank]
+    )
+    return " && ".join([*parts, f"{PROGRAM} evaluate-lm {place} {subject} --recommender {known}{chosen}"])

@@ -48,3 +48,8 @@ class Tuning(Command):
     steps: int = 400
     batch: int = 32
     seed: int = 1
+
+    def described(self) -> str:
+        """What a table calls a model that was tuned so."""
+        how = {"ramp": "the curriculum", "hybrid": "hybrid from the start", "text": "text alone", "saw-tooth": "the saw-tooth"}
+        return f"LLaRA, {how[self.curriculum]}" + (", all weights" if self.weights == "full" else "")

@@ -30,7 +30,7 @@ class Projector(nn.Module):
     @classmethod
     def between(cls, rows: np.ndarray, tokens: Tensor) -> "Projector":
         """For these item rows [N, d] and token rows [V, D]."""
-        return cls(rows.shape[1], tokens.shape[1], float(rows.std()), float(tokens.std()))
+        return cls(rows.shape[1], tokens.shape[1], float(rows.std()), float(tokens.detach().std()))
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.outer(nn.functional.gelu(self.inner(rows)))
