@@ -22,13 +22,15 @@ def choices(hits=0.5, options="", seed=1, **changes):
 
 def test_a_record_is_read_back_as_it_was(tmp_path):
     path = choices().save(tmp_path)
-    assert path.name.startswith("films--the-rows-of-the-authors--llara-the-curriculum--") and path.name.endswith("--seed-1.choice.json")
+    assert path.name.startswith("films--the-rows-of-the-authors--llara-the-curriculum--")
+    assert path.name.endswith("--seed-1.choice.json")
     assert load(path) == choices()
     assert len({one.file() for one in (choices(), choices(seed=2), choices(options=" --steps 9"), choices(hits=0.1))}) == 3
 
 
 def test_seeds_of_the_tuning_are_averaged_and_baselines_stand_once():
-    shown = section([choices(0.5), choices(0.6, seed=2), choices(0.3, " --curriculum hybrid", subject="LLaRA, hybrid from the start")])
+    other = choices(0.3, " --curriculum hybrid", subject="LLaRA, hybrid from the start")
+    shown = section([choices(0.5), choices(0.6, seed=2), other])
     assert shown.count("| popularity |") == 1 and "### films: the rows of the authors\n\n94 rows.\n" in shown
     assert "| LLaRA, the curriculum: hybrid, constrained, mean of 2 seeds | 0.5500 ± 0.0707 | 1.0000 ± 0.0000 |" in shown
     assert "| LLaRA, hybrid from the start: hybrid, constrained | 0.3000 ± 0.0100 |" in shown
@@ -57,5 +59,6 @@ def test_the_page_shows_choices(tmp_path, models):
 
 
 def test_a_record_of_stage_1_alone_has_no_seed():
-    alone = replace(choices(), subject=None, seed=None, command="train-lm DATA/films BASE && evaluate-lm DATA/films BASE/checkpoint")
+    command = "train-lm DATA/films BASE && evaluate-lm DATA/films BASE/checkpoint"
+    alone = replace(choices(), subject=None, seed=None, command=command)
     assert "--stage-1-alone--" in alone.file() and "| stage 1 alone: hybrid, constrained |" in section([alone])

@@ -90,7 +90,8 @@ def test_titles_lose_their_year_and_have_their_article_in_front():
 
 def test_a_template_has_two_slots_and_no_space_at_its_end():
     assert cut("a {history} b {candidates} c:") == ("a ", " b ", " c:")
-    for wrong in ("{history}", "{candidates} {history}:", "{history} {candidates}", "{history} {candidates}: ", "{history}{history}{candidates}:"):
+    turned, twice = "{candidates} {history}:", "{history}{history}{candidates}:"
+    for wrong in ("{history}", turned, twice, "{history} {candidates}", "{history} {candidates}: "):
         with pytest.raises(Problem, match="the template"):
             cut(wrong)
 
@@ -322,7 +323,8 @@ def test_from_events_to_figures_on_the_command_line(world, base, tmp_path, capsy
     shared, run = ["--titles", titles], str(tmp_path / "run")
     sasrec, lm = str(tmp_path / "sasrec"), str(tmp_path / "lm")
     assert main(["train", events, sasrec, *shared, "--width", "16", "--epochs", "1"]) == 0
-    assert main(["train-lm", events, lm, *shared, *[part for name, value in SMALL.items() for part in (f"--{name.replace('_', '-')}", str(value))]]) == 0
+    small = [part for name, value in SMALL.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    assert main(["train-lm", events, lm, *shared, *small]) == 0
     known = [*shared, "--base", lm, "--recommender", sasrec]
     assert main(["tune-lm", events, run, *known, "--steps", "2", "--batch", "2"]) == 0
     assert main(["evaluate-lm", events, run, *known, "--most", "5", "--record", str(tmp_path / "records")]) == 0

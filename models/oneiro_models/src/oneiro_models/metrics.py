@@ -69,10 +69,11 @@ def figures(ranks: np.ndarray, cutoffs: tuple[int, ...] = CUTOFFS) -> dict[str, 
     ranks = np.atleast_2d(ranks)
     hits = {f"HR@{k}": (ranks <= k).astype(float) for k in cutoffs}
     gains = {f"NDCG@{k}": np.where(ranks <= k, 1 / np.log2(ranks + 1), 0) for k in cutoffs}
-    return {name: _figure(values.mean(0)) for name, values in (hits | gains).items()}
+    return {name: figure_of(values.mean(0)) for name, values in (hits | gains).items()}
 
 
-def _figure(values: np.ndarray) -> Figure:
+def figure_of(values: np.ndarray) -> Figure:
+    """The mean over rows and its standard error."""
     spread = values.std(ddof=1) if len(values) > 1 else 0.0
     return Figure(float(values.mean()), float(spread / np.sqrt(len(values))))
 

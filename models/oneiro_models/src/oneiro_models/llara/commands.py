@@ -42,15 +42,17 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     train.add_argument("--resume", action="store_true", help="go on where the run stopped, with its own options")
     _options(train, Pretraining)
 
-    tune = command("tune-lm", lambda options: run_tune(options, data(options)), "teach a language model taste (LLaRA)", data=True)
+    teaches = "teach a language model taste (LLaRA)"
+    tune = command("tune-lm", lambda options: run_tune(options, data(options)), teaches, data=True)
     tune.add_argument("folder", type=Path, help="folder of the run: the adapter and the projector")
     tune.add_argument("--base", type=Path, required=True, help="folder of a checkpoint, or of a run of train-lm")
     tune.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
     tune.add_argument("--resume", action="store_true", help="go on where the run stopped, with its own options")
     _options(tune, Tuning)
 
-    evaluate = command("evaluate-lm", lambda options: run_evaluate(options, data(options)), "ask for the one of twenty", data=True)
-    evaluate.add_argument("subject", type=Path, help="folder of a run of tune-lm, or of a checkpoint, which is asked by text alone")
+    asks = "ask a language model for the one of twenty"
+    evaluate = command("evaluate-lm", lambda options: run_evaluate(options, data(options)), asks, data=True)
+    evaluate.add_argument("subject", type=Path, help="folder of a run of tune-lm, or of a checkpoint, asked by text alone")
     evaluate.add_argument("--base", type=Path, help="the checkpoint that the run's adapter is for")
     evaluate.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
     evaluate.add_argument("--rows", help="which of the data set's kinds of rows; the last if not given, with --rerank the first")
@@ -82,7 +84,8 @@ def run_train(options: argparse.Namespace, data) -> None:
     training.run()
     found = training.report()
     told = ", ".join(f"{name} {value:.1f}" for name, value in found["baselines"].items())
-    print(f"{found['parameters']} parameters, {found['tokens']} tokens, {found['tokens_a_second']:.0f} a second, {found['hours']:.2f} h")
+    speed = f"{found['tokens_a_second']:.0f} a second, {found['hours']:.2f} h"
+    print(f"{found['parameters']} parameters, {found['tokens']} tokens, {speed}")
     print(f"perplexity of the next title {found['kept']['perplexity']:.2f} (baselines: {told})")
     print(f"step {found['kept']['step']} kept in {options.folder / 'checkpoint'}")
 
@@ -105,7 +108,8 @@ def run_tune(options: argparse.Namespace, data) -> None:
         training.resume()
     training.run()
     found = training.report()
-    print(f"{found['trained']} + {found['projector']} parameters, {found['tokens']} tokens, {found['hours']:.2f} h; kept in {options.folder}")
+    trained = f"{found['trained']} parameters and {found['projector']} of the projector"
+    print(f"{trained}, {found['tokens']} tokens, {found['hours']:.2f} h; kept in {options.folder}")
 
 
 def run_evaluate(options: argparse.Namespace, data) -> None:
@@ -156,7 +160,7 @@ def told(options: argparse.Namespace, data, model) -> str:
     if model.options:
         parts.append(f"{PROGRAM} tune-lm {place} RUN --base BASE --recommender {known}{model.options.command()}")
     subject = "RUN --base BASE" if model.options else "BASE/checkpoint"
-    chosen = "".join(
-        [f' --rows "{options.rows}"' * bool(options.rows), f" --most {options.most}" * bool(options.most), " --rerank" * options.rerank]
-    )
+    chosen = f' --rows "{options.rows}"' if options.rows else ""
+    chosen += f" --most {options.most}" if options.most else ""
+    chosen += " --rerank" if options.rerank else ""
     return " && ".join([*parts, f"{PROGRAM} evaluate-lm {place} {subject} --recommender {known}{chosen}"])

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..baselines import Markov, Popularity
 from ..data import Dataset
-from ..metrics import Figure, _figure
+from ..metrics import Figure, figure_of
 from .heldout import hit, questions
 from .prompts import LEAST, WINDOW, Choice
 from .recommender import Recommender
@@ -38,7 +38,7 @@ class Asked:
 def by_scores(choices: list[Choice], score) -> dict[str, Figure]:
     """Of what scores every item for a history."""
     hits = [hit(score([one.history])[0][one.candidates], one) for one in choices]
-    return {HIT: _figure(np.array(hits, float)), VALID: Figure(1.0, 0.0)}
+    return {HIT: figure_of(np.array(hits, float)), VALID: Figure(1.0, 0.0)}
 
 
 def without_training(data: Dataset, choices: list[Choice]) -> dict[str, dict[str, Figure]]:
@@ -52,7 +52,7 @@ def alone(recommender: Recommender, choices: list[Choice]) -> dict[str, Figure]:
 
 def constrained(model: Tuned, choices: list[Choice]) -> dict[str, Figure]:
     hits = [hit(model.scores(one), one) for one in tqdm(choices, desc="constrained", mininterval=10)]
-    return {HIT: _figure(np.array(hits, float)), VALID: Figure(1.0, 0.0)}
+    return {HIT: figure_of(np.array(hits, float)), VALID: Figure(1.0, 0.0)}
 
 
 def free(model: Tuned, choices: list[Choice]) -> dict[str, Figure]:
@@ -60,4 +60,4 @@ def free(model: Tuned, choices: list[Choice]) -> dict[str, Figure]:
     found = [model.said(one) for one in tqdm(choices, desc="free", mininterval=10)]
     valid = np.array([len(one) == 1 for one in found], float)
     hits = [len(said) == 1 and one.candidates[said[0]] == one.target for said, one in zip(found, choices)]
-    return {HIT: _figure(np.array(hits, float)), VALID: _figure(valid)}
+    return {HIT: figure_of(np.array(hits, float)), VALID: figure_of(valid)}

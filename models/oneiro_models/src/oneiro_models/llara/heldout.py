@@ -98,12 +98,12 @@ def baselines(data: Dataset, held_out: HeldOut) -> dict[str, float]:
     for one in held_out.choices:
         last, target = int(one.history[-1]), one.target
         after = pairs[1][pairs[0] == last]
-        kinds = len(np.unique(after))
+        share = len(after) / (len(after) + len(np.unique(after))) if len(after) else 0.0
+        followed = share * np.count_nonzero(after == target) / max(len(after), 1)
         found["unigram"] += tokens[answer(pieces, target)].sum()
         found["popularity"] += np.log(popularity[target])
         found["repeat-last"] += np.log(repeats * (last == target) + (1 - repeats) * popularity[target])
-        weight = len(after) / (len(after) + kinds) if kinds else 0.0
-        found["Markov"] += np.log(weight * (after == target).mean() + (1 - weight) * popularity[target] if kinds else popularity[target])
+        found["Markov"] += np.log(followed + (1 - share) * popularity[target])
     return {name: float(np.exp(-total / held_out.tokens)) for name, total in found.items()}
 
 

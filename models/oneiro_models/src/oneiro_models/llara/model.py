@@ -31,7 +31,9 @@ def untrained(vocabulary: int, width: int, inner: int, layers: int, heads: int, 
     return LlamaForCausalLM(config)
 
 
-def labelled_loss(model: LlamaForCausalLM, rows: Tensor, labels: Tensor, attends: Tensor, positions: Tensor) -> tuple[Tensor, int]:
+def labelled_loss(
+    model: LlamaForCausalLM, rows: Tensor, labels: Tensor, attends: Tensor, positions: Tensor
+) -> tuple[Tensor, int]:
     """Σ −log p of the labelled tokens of rows [B, L, D], each given those before it, and how many they are."""
     hidden = model.model(inputs_embeds=rows, attention_mask=attends, position_ids=positions, use_cache=False).last_hidden_state
     asked = labels[:, 1:] != IGNORED

@@ -16,7 +16,7 @@ class Command:
 class Pretraining(Command):
     """Stage 1: next token on histories written as titles."""
 
-    vocabulary: int = 6144
+    vocabulary: int = 8192
     width: int = 384
     inner: int = 1024
     layers: int = 5

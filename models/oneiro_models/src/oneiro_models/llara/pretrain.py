@@ -37,7 +37,7 @@ class Stage1:
     def __init__(self, data: Dataset, words: Words, folder: Path, options: Pretraining):
         self.data, self.folder, self.options = data, folder, options
         torch.manual_seed(options.seed)
-        self.tokenizer = train_tokenizer(words, options.vocabulary)
+        self.tokenizer = train_tokenizer(words, data.train.counts(data.items), options.vocabulary)
         size = -(-self.tokenizer.get_vocab_size() // 32) * 32
         sizes = (options.width, options.inner, options.layers, options.heads, options.kv_heads, options.context)
         self.model = untrained(size, *sizes)

@@ -15,8 +15,8 @@ FILE = "projector.safetensors"
 class Projector(nn.Module):
     """g(e) = W₂·GELU(W₁·e + b₁) + b₂, with the error function's GELU; d → D → D.
 
-    At first W₁ is drawn for rows of this spread, and W₂ for rows as large as those of tokens: the published rows are small, and
-    would make rows that nothing is learned from.
+    At first W₁ is drawn for rows of this spread, and W₂ for rows as large as those of tokens: the published rows are small,
+    and would make rows that nothing is learned from.
     """
 
     def __init__(self, rows: int, width: int, spread: float = 1.0, size: float = 1.0):

@@ -89,7 +89,9 @@ def _table(group: list[Choices]) -> str:
             shown = [run.own[name] for run in runs if name in run.own]
             several = f", mean of {len(shown)} seeds" if len(shown) > 1 else ""
             methods[f"{subject}: {name}{several}"] = _over(shown)
-        notes.append(f"- {subject}, seed{'s' * (len(runs) > 1)} {', '.join(str(run.seed or 1) for run in runs)}: `{runs[0].configuration}`")
+        seeds = ", ".join(str(run.seed) for run in runs if run.seed is not None)
+        subject += f", seed{'s' * (len(runs) > 1)} {seeds}" if seeds else ""
+        notes.append(f"- {subject}: `{runs[0].configuration}`")
     return as_table(methods) + "\n\n" + "\n".join(notes)
 
 

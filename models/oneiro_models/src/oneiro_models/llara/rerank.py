@@ -26,9 +26,11 @@ def some(data: Dataset, kind: str | None, most: int | None) -> tuple[str, Rows]:
 
 def reranked(data: Dataset, rows: Rows, known: Recommender, model: Tuned, name: str) -> dict[str, dict[str, Figure]]:
     """The figures of popularity, Markov, the recommender alone, and the language model over its best twenty, `name`."""
-    methods = {"popularity": Popularity(data.train, data.items), "Markov": Markov(data.train, data.items), known.name: known.score}
+    methods = {"popularity": Popularity(data.train, data.items), "Markov": Markov(data.train, data.items)}
+    methods[known.name] = known.score
     found = {method: figures(evaluate(score, rows, "exclude")) for method, score in methods.items()}
-    own = [_rank(known, model, row, *pair) for row, pair in enumerate(tqdm(list(zip(rows.histories, rows.targets)), mininterval=10))]
+    pairs = tqdm(list(zip(rows.histories, rows.targets)), desc="rerank", mininterval=10)
+    own = [_rank(known, model, row, *pair) for row, pair in enumerate(pairs)]
     return found | {name: figures(np.array(own))}
 
 
