@@ -137,13 +137,26 @@ def test_the_second_beginning_the_answer_and_its_end_are_learned(pieces):
 def test_documents_learn_histories_and_answers_but_not_what_comes_by_lot(pieces):
     tokens, labels = listed(pieces, [3, 4])
     assert tokens == [BEGIN, *pieces.titles[3], END, *pieces.between, *pieces.titles[4], END] and labels == [IGNORED, *tokens[1:]]
-    tokens, labels = chosen(pieces, QUESTION)
+    tokens, labels = chosen(pieces, QUESTION, [6, 8])
     assert all(label in (IGNORED, token) for token, label in zip(tokens, labels))
     history = [NO_ROW if place == len(found) else found[place] for found in [pieces.titles[5]] for place in range(len(found) + 1)]
     before, between, _ = pieces.templates[1]
     text = before + [token for item in (3, 4) for token in [*pieces.titles[item], NO_ROW, *pieces.between]] + history
-    assert [label for label in labels if label != IGNORED] == text + [BEGIN, *answer(pieces, 6)]
+    assert [label for label in labels if label != IGNORED] == text + [BEGIN, *answer(pieces, 6), BEGIN, *answer(pieces, 8)]
     assert labels[1 : 1 + len(text)] == text
+
+
+def test_the_answers_of_a_document_are_among_its_candidates_and_came_next(data, pieces):
+    documents = Documents(pieces, histories(data), data.items, prompts=1.0)
+    generator, several = np.random.default_rng(0), 0
+    for _ in range(40):
+        tokens, _ = documents.draw(generator)
+        asked, *answers = " ".join(map(str, tokens[1:])).split(f" {BEGIN} ")
+        for item in answers:
+            title = " ".join(item.split()[:-1])
+            assert item.endswith(f" {END}") and f"{title} {NO_ROW}" in asked
+        several += len(answers) > 1
+    assert several > 10
 
 
 def test_packed_documents_do_not_see_each_other(base, pieces):

@@ -15,7 +15,7 @@ HELP = {
     "heads": "of the attention, of queries",
     "kv_heads": "of the attention, of keys and values",
     "context": "the most tokens of a text",
-    "prompts": "share of the documents that are prompts of text alone with their answer; the others are lists of titles",
+    "prompts": "share of the documents that are prompts of text alone with answers; the others are lists of titles",
     "dropout": "share of values dropped in training",
     "learning_rate": "the highest",
     "weight_decay": "of AdamW, on matrices",

@@ -5,7 +5,9 @@ A document is a list, a random window of somebody's history, every title ended:
     <begin> Alien</title>, Brazil</title>, Jaws</title>
 
 all in one style: as prompts have them, or with or without years, or with genres. Or, for the share `prompts` of the documents,
-a prompt of text alone with its answer (`prompts.py`), with fewer items, that the model comes to know what a choice is.
+a prompt of text alone (`prompts.py`) with up to twenty candidates and, one after the other, several answers, all of which are
+among them: the items that came next. One answer a prompt is too rare a lesson: a small model learned what comes next from it,
+but not that it has to choose.
 """
 
 from collections.abc import Iterator
@@ -15,13 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .prompts import CANDIDATES, WINDOW, answer, choice, prompt
+from .prompts import CANDIDATES, WINDOW, Choice, answer, choice, prompt
 from .tokenizer import BEGIN, END, PAD, Pieces
 
 LONGEST = 20
 """The most items of a list."""
 PLAIN = 0.7
 """The share of lists in the style that prompts have; the others share the rest."""
+ANSWERS = 10
+"""The most answers of a prompt."""
 IGNORED = -100
 """The label of a token that nothing is learned from."""
 
@@ -37,14 +41,14 @@ def listed(pieces: Pieces, items: list[int], style: int = 0) -> Document:
     return tokens, [IGNORED, *tokens[1:]]
 
 
-def chosen(pieces: Pieces, question) -> Document:
-    """A prompt of text alone and its answer; its history is learned too, its candidates, which come by lot, are not."""
+def chosen(pieces: Pieces, question: Choice, answers: list[int]) -> Document:
+    """A prompt of text alone and its answers; its history is learned too, its candidates, most of them by lot, are not."""
     asked = prompt(pieces, question, rows=False).tokens
     before, _, _ = pieces.templates[question.template]
     read = len(before) + sum(len(pieces.titles[item]) + 1 for item in question.history.tolist()) + len(pieces.between) * (
         len(question.history) - 1
     )
-    answered = [BEGIN, *answer(pieces, question.target)]
+    answered = [token for item in answers for token in [BEGIN, *answer(pieces, item)]]
     return asked + answered, [IGNORED, *asked[1 : 1 + read], *[IGNORED] * (len(asked) - 1 - read), *answered]
 
 
@@ -72,7 +76,10 @@ class Documents:
         size = int(generator.integers(1, min(WINDOW, place) + 1))
         count = int(generator.integers(2, CANDIDATES + 1))
         past, templates = history[place - size : place], len(self.pieces.templates)
-        return chosen(self.pieces, choice(generator, past, int(history[place]), self.items, templates, count))
+        several = int(generator.integers(1, min(ANSWERS, count - 1) + 1))
+        answers = list(dict.fromkeys(history[place : place + several].tolist()))
+        question = choice(generator, past, answers[0], self.items, templates, count, answers[1:])
+        return chosen(self.pieces, question, answers)
 
     def batch(self, generator: np.random.Generator, rows: int, length: int) -> "Packed":
         """Rows full of documents: each is cut where its row ends."""

@@ -1,6 +1,6 @@
 """How well stage 1 foretells what it has not seen: the perplexity of the next title, and the choice among twenty."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -8,14 +8,16 @@ from transformers import LlamaForCausalLM
 
 from ..data import Dataset, Rows
 from .documents import IGNORED, LONGEST, Packed, listed
-from .judge import title_scores
+from .judge import title_scores, written
 from .model import labelled_loss
-from .prompts import Choice, answer, choice
-from .tokenizer import Pieces
+from .prompts import WINDOW, Choice, answer, choice, prompt
+from .tokenizer import BEGIN, Pieces
 from .words import histories
 
 ROWS = 200
 """The most validation rows of a perplexity."""
+PROMPTED = 50
+"""The rows that are asked by a prompt."""
 SEED = 0
 """Candidates and templates of an evaluation are the same for every method and run."""
 
@@ -49,7 +51,8 @@ class HeldOut:
     @torch.inference_mode()
     def judged(self, model: LlamaForCausalLM) -> dict[str, float]:
         """`perplexity`: exp of the mean −log p of the tokens of the last title and its end, given the titles before.
-        `choice`: how often the right one of 20 is likeliest, ties against the model.
+        `choice`: how often the right one of 20 is likeliest after them, ties against the model. `valid`: how often what it
+        writes after a prompt of text alone, of the first rows, is the title of a candidate.
         """
         model.eval()
         lost = 0.0
@@ -58,7 +61,10 @@ class HeldOut:
             rows = model.model.embed_tokens(packed.tokens)
             lost += labelled_loss(model, rows, packed.labels, packed.attends, packed.positions)[0].item()
         hits = sum(self._hit(model, one) for one in self.choices)
-        return {"perplexity": float(np.exp(lost / self.tokens)), "choice": hits / len(self.choices)}
+        prompted = self.choices[:PROMPTED]
+        valid = sum(self._valid(model, one) for one in prompted)
+        found = {"perplexity": float(np.exp(lost / self.tokens)), "choice": hits / len(self.choices)}
+        return found | {"valid": valid / len(prompted)}
 
     def _asked(self, choices: list[Choice]) -> Packed:
         """Lists with nothing labelled but the last title."""
@@ -73,6 +79,12 @@ class HeldOut:
         tokens, _ = listed(self.pieces, one.history.tolist())
         rows = model.model.embed_tokens(torch.tensor(tokens + self.pieces.between))
         return hit(title_scores(model, rows, [answer(self.pieces, item) for item in one.candidates.tolist()]).numpy(), one)
+
+    def _valid(self, model: LlamaForCausalLM, one: Choice) -> bool:
+        past = one.history[-WINDOW:]
+        tokens = prompt(self.pieces, replace(one, history=past), rows=False).tokens + [BEGIN]
+        title = written(model, model.model.embed_tokens(torch.tensor(tokens)))
+        return title in [self.pieces.titles[item] for item in one.candidates.tolist()]
 
 
 def hit(scores: np.ndarray, one: Choice) -> bool:

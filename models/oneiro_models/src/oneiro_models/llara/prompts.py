@@ -65,10 +65,17 @@ def answer(pieces: Pieces, item: int) -> list[int]:
 
 
 def choice(
-    generator: np.random.Generator, history: np.ndarray, target: int, items: int, templates: int, count: int = CANDIDATES
+    generator: np.random.Generator,
+    history: np.ndarray,
+    target: int,
+    items: int,
+    templates: int,
+    count: int = CANDIDATES,
+    beside: list[int] = (),
 ) -> Choice:
-    """The target among items drawn from all that are not in the history, in any order; and a template."""
-    free = np.setdiff1d(np.arange(items), np.append(history, target))
-    others = generator.choice(free, count - 1, replace=False)
-    candidates = generator.permutation(np.append(others, target))
+    """The target, those `beside` it and items drawn from all that are not in the history, in any order; and a template."""
+    known = np.array([target, *beside])
+    free = np.setdiff1d(np.arange(items), np.append(history, known))
+    others = generator.choice(free, count - len(known), replace=False)
+    candidates = generator.permutation(np.append(others, known))
     return Choice(history, candidates, target, int(generator.integers(templates)))
