@@ -317,6 +317,23 @@ def test_titles_are_scored_together_as_one_by_one(base, pieces):
         assert score == pytest.approx(logits.gather(1, torch.tensor(title)[:, None]).sum().item(), abs=1e-4)
 
 
+def test_among_titles_a_token_competes_with_those_that_go_on_with_them(base, pieces):
+    model, _ = load_checkpoint(base / "checkpoint")
+    titles = [[*answer(pieces, 3)], [*answer(pieces, 4)], [*answer(pieces, 3)[:-1], 40, END]]
+    tokens = prompt(pieces, QUESTION, rows=False).tokens + [BEGIN]
+    read = model.model.embed_tokens(torch.tensor(tokens)).detach()
+    found = title_scores(model, read, titles, among_titles=True)
+    for title, score in zip(titles, found.tolist()):
+        expected = 0.0
+        for place, token in enumerate(title):
+            with torch.inference_mode():
+                logits = model(torch.tensor([tokens + title[:place]])).logits[0, -1].double()
+            others = sorted({other[place] for other in titles if other[:place] == title[:place] and len(other) > place})
+            expected += (logits[token] - logits[others].logsumexp(0)).item()
+        assert score == pytest.approx(expected, abs=1e-4)
+    assert title_scores(model, read, titles[:1], among_titles=True).tolist() == [0.0]
+
+
 def test_greedy_words_are_those_of_the_library(base, pieces):
     model, _ = load_checkpoint(base / "checkpoint")
     tokens = prompt(pieces, QUESTION, rows=False).tokens + [BEGIN]

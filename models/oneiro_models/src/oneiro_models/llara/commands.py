@@ -58,7 +58,7 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     evaluate.add_argument("--rows", help="which of the data set's kinds of rows; the last if not given, with --rerank the first")
     evaluate.add_argument("--most", type=int, help="so many of the rows, always the same")
     evaluate.add_argument("--rerank", action="store_true", help="rank the recommender's best 20 anew, among all items, instead")
-    evaluate.add_argument("--decode", choices=["both", "constrained", "free"], default="both")
+    evaluate.add_argument("--decode", choices=["all", "constrained", "among titles", "free"], default="all")
     evaluate.add_argument("--record", type=Path, help="folder that the result is kept in, for `results`")
 
 
@@ -134,9 +134,12 @@ def run_evaluate(options: argparse.Namespace, data) -> None:
     else:
         asked = evaluate.Asked.of(data, len(words.templates), options.rows, options.most)
         found = evaluate.without_training(data, asked.choices) | {known.name: evaluate.alone(known, asked.choices)}
-        for decode in ("constrained", "free"):
-            if options.decode in ("both", decode):
-                found[f"{kind}, {decode}"] = getattr(evaluate, decode)(model, asked.choices)
+        for decode in ("constrained", "among titles", "free"):
+            if options.decode in ("all", decode):
+                found[f"{kind}, {decode}"] = getattr(evaluate, decode.replace(" ", "_"))(model, asked.choices)
+        if options.decode == "all":
+            other = evaluate.apart(model, asked.choices)
+            print(f"among titles another is the best in {other} of {len(asked.choices)} rows\n")
         result = Choices(data.name, asked.rows, len(asked.choices), command, found, **about)
     print(f"{data.name}: {result.count} rows, {result.rows}\n")
     print(as_table(found))

@@ -1,7 +1,7 @@
 """The choice among twenty on the validation rows: the language model beside the recommender and what needs no training.
 
-HitRatio@1: hits among all rows; ValidRatio: rows with a valid answer. Titles are scored (`constrained`), or the model writes what
-it likes and the candidate is looked for in it (`free`, LLaRA's way). Every method is asked the same questions. Ties count
+HitRatio@1: hits among all rows; ValidRatio: rows with a valid answer. Titles are scored (`constrained`, or `among titles`), or the
+model writes what it likes and the candidate is looked for in it (`free`, LLaRA's way). Every method is asked the same questions. Ties count
 against a method; what chooses among the candidates by their scores is always valid.
 """
 
@@ -51,8 +51,24 @@ def alone(recommender: Recommender, choices: list[Choice]) -> dict[str, Figure]:
 
 
 def constrained(model: Tuned, choices: list[Choice]) -> dict[str, Figure]:
-    hits = [hit(model.scores(one), one) for one in tqdm(choices, desc="constrained", mininterval=10)]
+    """By the titles' scores over the whole vocabulary."""
+    return _by_titles(model, choices, "constrained", False)
+
+
+def among_titles(model: Tuned, choices: list[Choice]) -> dict[str, Figure]:
+    """By their scores where titles compete with each other only."""
+    return _by_titles(model, choices, "among titles", True)
+
+
+def _by_titles(model: Tuned, choices: list[Choice], name: str, among: bool) -> dict[str, Figure]:
+    hits = [hit(model.scores(one, among), one) for one in tqdm(choices, desc=name, mininterval=10)]
     return {HIT: figure_of(np.array(hits, float)), VALID: Figure(1.0, 0.0)}
+
+
+def apart(model: Tuned, choices: list[Choice]) -> int:
+    """In how many questions the two scores of titles have another best."""
+    best = [[int(model.scores(one, among).argmax()) for among in (False, True)] for one in tqdm(choices, desc="apart", mininterval=10)]
+    return sum(first != second for first, second in best)
 
 
 def free(model: Tuned, choices: list[Choice]) -> dict[str, Figure]:

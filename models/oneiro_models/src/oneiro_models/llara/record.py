@@ -17,7 +17,7 @@ HEAD = (
     "## The one of twenty: language models that have learned taste\n\n"
     "LLaRA (arXiv 2312.02445): the item that came next stands among 19 drawn from all that are not in the history, in any order. "
     "HitRatio@1: hits among all rows; ValidRatio: rows with exactly one candidate in the answer. `constrained`: the candidates' "
-    "titles are scored, each with its end, over the whole vocabulary; `free`: the model writes, and the titles are looked for "
+    "titles are scored, each with its end, over the whole vocabulary; `among titles`: over the tokens of the candidates; `free`: the model writes, and the titles are looked for "
     "in what it wrote. Candidates and templates are the same for every method; ties count against it. "
     "A figure is the mean over the rows ± its standard error; of several seeds, the mean of theirs ± their standard deviation. "
     "BASE is a run of `train-lm`, RUN one of `tune-lm`.\n"
@@ -53,7 +53,7 @@ class Choices:
     @property
     def own(self) -> dict[str, dict[str, Figure]]:
         """The figures of the language model."""
-        return {name: found for name, found in self.figures.items() if name.endswith(("constrained", "free"))}
+        return {name: found for name, found in self.figures.items() if name.endswith(("constrained", "among titles", "free"))}
 
 
 def load(path: Path) -> Choices:

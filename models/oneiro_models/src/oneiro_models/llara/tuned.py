@@ -61,10 +61,10 @@ class Tuned:
                 rows = embedded(rows, [asked.places], [asked.items], self.table, torch.nn.Identity())
         return rows[0]
 
-    def scores(self, one: Choice) -> np.ndarray:
-        """log p of every candidate's title and its end, in the order of the candidates."""
+    def scores(self, one: Choice, among_titles: bool = False) -> np.ndarray:
+        """log p of every candidate's title and its end, in the order of the candidates; over the vocabulary or among the titles."""
         titles = [answer(self.pieces, item) for item in one.candidates.tolist()]
-        return title_scores(self.model, self.read(one), titles).numpy()
+        return title_scores(self.model, self.read(one), titles, among_titles).numpy()
 
     def said(self, one: Choice) -> list[int]:
         """The candidates whose title is in what it writes of itself."""
