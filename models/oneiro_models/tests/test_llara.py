@@ -9,9 +9,12 @@ import torch
 
 from oneiro_models import Problem
 from oneiro_models.__main__ import main
+from oneiro_models.bundle import Bundle
 from oneiro_models.checkpoint import PROJECTIONS, Checkpoint
 from oneiro_models.data import read
-from oneiro_models.language_model import piece, titled, tokenizer_of
+from oneiro_models.decoder import MASKED
+from oneiro_models.golden_lm import question
+from oneiro_models.language_model import LanguageModel, piece, titled, tokenizer_of
 from oneiro_models.llara.documents import IGNORED, Documents, Packed, chosen, listed
 from oneiro_models.llara.heldout import questions
 from oneiro_models.llara.judge import matches, title_scores, written
@@ -20,7 +23,7 @@ from oneiro_models.llara.options import Pretraining, Tuning
 from oneiro_models.llara.pretrain import Stage1
 from oneiro_models.llara.projector import Projector, embedded
 from oneiro_models.llara.prompts import Choice, answer, choice, prompt
-from oneiro_models.llara.recommender import Recommender
+from oneiro_models.llara.recommender import Recommender, recommender
 from oneiro_models.llara.schedule import hybrid_odds, learning_rate
 from oneiro_models.llara.tokenizer import BEGIN, END, NO_ROW, ROW_OF_CANDIDATE, ROW_OF_HISTORY, Pieces
 from oneiro_models.llara.tune import Stage2, asked
@@ -368,3 +371,32 @@ def test_from_events_to_figures_on_the_command_line(world, base, tmp_path, capsy
     page = (tmp_path / "page.md").read_text("utf-8")
     assert "tune-lm DATA/events.csv RUN --base BASE --recommender sasrec --steps 2 --batch 2 && " in page
     assert f"train-lm DATA/events.csv BASE --vocabulary {SMALL['vocabulary']} " in page and str(tmp_path) not in page
+
+
+def test_a_bundle_asks_as_the_run_does(world, data, words, base, tmp_path):
+    events, titles = map(str, world)
+    shared, run, sasrec, plain = ["--titles", titles], tmp_path / "run", tmp_path / "sasrec", tmp_path / "plain"
+    known = ["--base", str(base), "--recommender", str(sasrec)]
+    assert main(["train", events, str(sasrec), *shared, "--width", "16", "--epochs", "1"]) == 0
+    assert main(["export", events, str(sasrec), str(plain), *shared]) == 0
+    assert main(["tune-lm", events, str(run), *shared, *known, "--steps", "3", "--batch", "4", "--curriculum", "hybrid"]) == 0
+    hybrid = Tuned.load(run, base / "checkpoint", words, recommender(sasrec, data).rows)
+    text = replace(hybrid, table=None)
+    one = Choice(np.array([3, 4, 5]), np.array([8, 6, 2]), 6, 0)
+    for merged in (True, False):
+        out = tmp_path / f"merged {merged}"
+        chosen = ["--bundle", str(plain), "--precision", "f32", *["--merged"] * merged]
+        assert main(["export-taste", events, str(run), str(out), *shared, *known, *chosen]) == 0
+        bundle = Bundle(out)
+        for name, model in (("taste", hybrid), ("text", text)):
+            asked = bundle.manifest["prompts"][name]
+            own = LanguageModel(bundle, asked["language_model"], asked.get("adapter"))
+            rows = question(bundle, own, asked, one.history, one.candidates)
+            causal = np.triu(np.full((len(rows),) * 2, MASKED), 1)
+            hidden, past = own.run(rows, np.arange(len(rows)), causal, own.empty())
+            found = own._scored(hidden, past, [titled(own.tokenizer, words.titles[item], own.end) for item in one.candidates])
+            # The projected rows are kept in f16.
+            assert found == pytest.approx(model.scores(one).tolist(), abs=1e-2 if name == "taste" else 1e-3)
+    with pytest.raises(SystemExit):
+        main(["export-taste", events, str(run), str(out), *shared])
+    assert main(["export-taste", events, str(run), str(tmp_path / "no"), *shared, *known[2:], "--bundle", str(plain)]) == 1

@@ -1,4 +1,4 @@
-"""The commands of LLaRA: `train-lm`, `tune-lm`, `evaluate-lm`."""
+"""The commands of LLaRA: `train-lm`, `tune-lm`, `evaluate-lm`, `export-taste`."""
 
 import argparse
 from collections.abc import Callable
@@ -60,6 +60,18 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     evaluate.add_argument("--rerank", action="store_true", help="rank the recommender's best 20 anew, among all items, instead")
     evaluate.add_argument("--decode", choices=["all", "constrained", "among titles", "free"], default="all")
     evaluate.add_argument("--record", type=Path, help="folder that the result is kept in, for `results`")
+
+
+    export = command(
+        "export-taste", lambda options: run_export(options, data(options)), "put a run of tune-lm into a bundle, to rank by it", data=True
+    )
+    export.add_argument("subject", type=Path, help="folder of a run of tune-lm")
+    export.add_argument("out", type=Path, help="folder of the bundle")
+    export.add_argument("--bundle", type=Path, required=True, help="folder of a bundle of the same items, all of which is taken over")
+    export.add_argument("--base", type=Path, help="the checkpoint that the run's adapter is for")
+    export.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
+    export.add_argument("--merged", action="store_true", help="merge the adapter into the weights; else it stays exchangeable")
+    export.add_argument("--precision", choices=["f32", "f16", "int8", "int4"], default="int8", help="of the weights")
 
 
 def _options(command: argparse.ArgumentParser, kind: type) -> None:
@@ -145,6 +157,22 @@ def run_evaluate(options: argparse.Namespace, data) -> None:
     print(as_table(found))
     if options.record:
         print(f"\nkept in {result.save(options.record)}")
+
+
+def run_export(options: argparse.Namespace, data) -> None:
+    from ..compare import PROGRAM
+    from ..export_llm import Written
+    from .export import export_taste
+    from .recommender import recommender
+    from .words import words_of
+
+    known, words = recommender(options.recommender, data), words_of(data, options.data)
+    base = checkpoint_of(options.base) if options.base else None
+    chosen = f" --precision {options.precision}" + " --merged" * options.merged
+    command = f"{PROGRAM} export-taste DATA RUN OUT --bundle BUNDLE --base BASE --recommender RECOMMENDER{chosen}"
+    written = Written(precision=options.precision)
+    export_taste(options.subject, base, known, options.bundle, options.out, words, written, options.merged, command)
+    print(f"wrote {options.out}")
 
 
 def told(options: argparse.Namespace, data, model) -> str:
