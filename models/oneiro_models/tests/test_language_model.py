@@ -38,9 +38,10 @@ def made(folder, config=CONFIG, **written):
     folder.mkdir()
     write_checkpoint(folder, config, np.random.default_rng(3))
     bundle = BundleWriter(folder / "bundle", "made", "")
-    bundle.catalog(Catalog(["one", "two"], ["One", "Two"]))
+    bundle.catalog(Catalog(["one", "two"], ["One", "Two"], np.zeros(2, np.uint32)))
     add_language_model(bundle, Checkpoint(folder), Written(**written), ["One", "Two"])
-    return LanguageModel(Bundle(bundle.finish(seen="exclude", recipe={"steps": []})))
+    recipe = {"steps": [{"retrieve": "popularity", "count": 2}], "cold": "popularity"}
+    return LanguageModel(Bundle(bundle.finish(seen="exclude", recipe=recipe)))
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,25 @@ def test_the_library_tells_a_trained_models_story_as_transformers_does(story):
     apart = np.abs(found - logits.double().log_softmax(1).numpy()).max()
     print(f"log p of every token at 200 places: apart by {apart:.1e} at most")
     assert apart <= 1e-4
+
+
+@pytest.mark.oneiro
+@pytest.mark.package("transformers")
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_the_library_writes_as_transformers_does(kind, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "made"
+    bundle = Bundle(made(folder, CONFIGS[kind]).folder)
+    tokens, found = told_by_oneiro(bundle, 60)
+    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        logits = reference(torch.tensor([[1, *tokens]])).logits[0]
+    expected = logits[: len(tokens)].double().log_softmax(1).numpy()
+    apart = np.abs(found - expected).max()
+    print(f"log p of every token at {len(tokens)} places: apart by {apart:.1e} at most")
+    # One of them soon draws the token that ends a text.
+    assert apart <= 1e-4 and len(tokens) > 2
 
 
 def test_the_head_is_the_product_with_its_table(tiny, kept):
