@@ -114,7 +114,7 @@ impl Model {
         };
         // Of each token: its log-probability, or its logit where it is yet to be compared with the others.
         let mut found = vec![0.0; all.nodes().len()];
-        let room = TREE_ROWS.min(self.run_rows).min(self.packed - prompt);
+        let room = self.tree_rows().min(self.packed - prompt);
         let mut first = 0;
         for run in runs(distinct, room) {
             cancel.check()?;
@@ -211,6 +211,11 @@ impl Model {
         }
     }
 
+    /// The most rows of a tree in one run.
+    fn tree_rows(&self) -> usize {
+        TREE_ROWS.min(self.run_rows)
+    }
+
     /// What comes out for the last row of the cache and for each inner node of a tree, to `each` some at a time: the
     /// place of the first, counted from that last row, and the states. The cache then holds what it held before.
     fn read_tree(
@@ -230,7 +235,7 @@ impl Model {
         let parents: Vec<Option<usize>> = inner.iter().map(|node| trie.before(node)).collect();
         let mut out = Vec::new();
         // A tree has more rows than fit into one run only if it is a single long title.
-        if self.decoder.takes_trees() && inner.len() <= TREE_ROWS.min(self.run_rows) {
+        if self.decoder.takes_trees() && inner.len() <= self.tree_rows() {
             let positions: Vec<i64> = inner
                 .iter()
                 .map(|node| (past + node.depth) as i64)
