@@ -195,6 +195,9 @@ impl Graph {
                 )
             })
         };
+        #[cfg(target_arch = "x86_64")]
+        let session =
+            |model: &[u8], threads: usize| products::listed(own, || session(model, threads));
         let runner = || {
             let shared = session(&model, options.threads.max(1))?;
             // Our operators share their work by themselves; for what else a row needs, ONNX Runtime would wake its threads

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub(super) use operator::domain;
+use parking_lot::RwLock;
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
@@ -27,6 +28,25 @@ const RUNTIME: &str = "com.microsoft";
 const OURS: &str = "oneiro.kernel";
 
 const NAME: &str = "MatMulNBits";
+
+/// Whether ONNX Runtime knows [`OURS`].
+///
+/// Its list of domains is one for the whole process, written by the first session that brings a domain and read by all,
+/// and there is no lock around it.
+static LISTED: RwLock<bool> = RwLock::new(false);
+
+/// Opens a session, by itself if it may be the first that brings our domain.
+pub(super) fn listed<T, E>(ours: bool, open: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let known = LISTED.read();
+    if *known || !ours {
+        return open();
+    }
+    drop(known);
+    let mut known = LISTED.write();
+    let opened = open();
+    *known |= opened.is_ok();
+    opened
+}
 
 /// Activations are rounded to 8 bits.
 const ACCURACY: i64 = 4;
