@@ -15,7 +15,7 @@ from oneiro_models.data import read
 from oneiro_models.decoder import MASKED
 from oneiro_models.golden_lm import question
 from oneiro_models.language_model import LanguageModel, piece, titled, tokenizer_of
-from oneiro_models.llara.documents import IGNORED, Documents, Packed, chosen, listed
+from oneiro_models.llara.documents import IGNORED, Documents, Packed, answered, listed
 from oneiro_models.llara.heldout import questions
 from oneiro_models.llara.judge import matches, title_scores, written
 from oneiro_models.llara.model import labelled_loss, load_checkpoint
@@ -135,17 +135,22 @@ def test_the_second_beginning_the_answer_and_its_end_are_learned(pieces):
         start = one.index(BEGIN)
         assert row[start : start + len(learned)] == learned and max(own) < start
     assert items == [[3, 4, 5, 8, 6, 2], [1, 3, 4, 5, 8, 6, 2]]
+    ((_, more, _, _),) = asked(pieces, choices, hybrid=True, history=True)
+    for row, one, before, own in zip(tokens.tolist(), labels.tolist(), more.tolist(), places):
+        end = own[-4] + 1  # after the last of the history's rows
+        assert before == [IGNORED, *row[1:end], *one[end:]]
 
 
 def test_documents_learn_histories_and_answers_but_not_what_comes_by_lot(pieces):
     tokens, labels = listed(pieces, [3, 4])
     assert tokens == [BEGIN, *pieces.titles[3], END, *pieces.between, *pieces.titles[4], END] and labels == [IGNORED, *tokens[1:]]
-    tokens, labels = chosen(pieces, QUESTION, [6, 8])
+    said = [BEGIN, *answer(pieces, 6), BEGIN, *answer(pieces, 8)]
+    tokens, labels = answered(prompt(pieces, QUESTION, rows=False), said, history=True)
     assert all(label in (IGNORED, token) for token, label in zip(tokens, labels))
     history = [NO_ROW if place == len(found) else found[place] for found in [pieces.titles[5]] for place in range(len(found) + 1)]
     before, between, _ = pieces.templates[1]
     text = before + [token for item in (3, 4) for token in [*pieces.titles[item], NO_ROW, *pieces.between]] + history
-    assert [label for label in labels if label != IGNORED] == text + [BEGIN, *answer(pieces, 6), BEGIN, *answer(pieces, 8)]
+    assert [label for label in labels if label != IGNORED] == text + said
     assert labels[1 : 1 + len(text)] == text
 
 

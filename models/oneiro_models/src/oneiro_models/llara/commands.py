@@ -25,6 +25,7 @@ HELP = {
     "validate_every": "steps from one validation to the next",
     "curriculum": "how likely a batch is hybrid: step / steps; ever; never; or as the published code has it",
     "weights": "what learns beside the projector: an adapter, or all weights of the layers",
+    "labels": "what is learned of a prompt: its answer, or what its history says of itself too",
     "rank": "of the adapter",
     "alpha": "of the adapter; its scale is alpha / rank",
     "projector_decay": "weight decay of the projector",
@@ -32,7 +33,7 @@ HELP = {
     "seed": "the same seed and versions give the same model on one machine",
 }
 RECOMMENDER = "a file of the weights of LLaRA's authors, a bundle, or a run on the same events"
-CHOICES = {"curriculum": ["ramp", "hybrid", "text", "saw-tooth"], "weights": ["lora", "full"]}
+CHOICES = {"curriculum": ["ramp", "hybrid", "text", "saw-tooth"], "weights": ["lora", "full"], "labels": ["answer", "history"]}
 
 
 def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .prompts import CANDIDATES, WINDOW, Choice, answer, choice, prompt
+from .prompts import CANDIDATES, WINDOW, Prompt, answer, choice, prompt
 from .tokenizer import BEGIN, END, PAD, Pieces
 
 LONGEST = 20
@@ -41,15 +41,12 @@ def listed(pieces: Pieces, items: list[int], style: int = 0) -> Document:
     return tokens, [IGNORED, *tokens[1:]]
 
 
-def chosen(pieces: Pieces, question: Choice, answers: list[int]) -> Document:
-    """A prompt of text alone and its answers; its history is learned too, its candidates, most of them by lot, are not."""
-    asked = prompt(pieces, question, rows=False).tokens
-    before, _, _ = pieces.templates[question.template]
-    read = len(before) + sum(len(pieces.titles[item]) + 1 for item in question.history.tolist()) + len(pieces.between) * (
-        len(question.history) - 1
-    )
-    answered = [token for item in answers for token in [BEGIN, *answer(pieces, item)]]
-    return asked + answered, [IGNORED, *asked[1 : 1 + read], *[IGNORED] * (len(asked) - 1 - read), *answered]
+def answered(asked: Prompt, answers: list[int], history: bool) -> Document:
+    """A prompt and what is said to it, which is learned; of the prompt nothing, or its `history` too: what its titles say of those
+    after them. Its candidates, most of them by lot, never are.
+    """
+    learned = asked.history if history else 1
+    return asked.tokens + answers, [IGNORED, *asked.tokens[1:learned], *[IGNORED] * (len(asked.tokens) - learned), *answers]
 
 
 class Documents:
@@ -79,7 +76,8 @@ class Documents:
         several = int(generator.integers(1, min(ANSWERS, count - 1) + 1))
         answers = list(dict.fromkeys(history[place : place + several].tolist()))
         question = choice(generator, past, answers[0], self.items, templates, count, answers[1:])
-        return chosen(self.pieces, question, answers)
+        said = [token for item in answers for token in [BEGIN, *answer(self.pieces, item)]]
+        return answered(prompt(self.pieces, question, rows=False), said, history=True)
 
     def batch(self, generator: np.random.Generator, rows: int, length: int) -> "Packed":
         """Rows full of documents: each is cut where its row ends."""

@@ -40,6 +40,7 @@ class Tuning(Command):
 
     curriculum: str = "ramp"
     weights: str = "lora"
+    labels: str = "answer"
     rank: int = 8
     alpha: int = 32
     dropout: float = 0.1
@@ -52,4 +53,5 @@ class Tuning(Command):
     def described(self) -> str:
         """What a table calls a model that was tuned so."""
         how = {"ramp": "the curriculum", "hybrid": "hybrid from the start", "text": "text alone", "saw-tooth": "the saw-tooth"}
-        return f"LLaRA, {how[self.curriculum]}" + (", all weights" if self.weights == "full" else "")
+        beside = ", all weights" * (self.weights == "full") + ", histories learned too" * (self.labels == "history")
+        return f"LLaRA, {how[self.curriculum]}{beside}"

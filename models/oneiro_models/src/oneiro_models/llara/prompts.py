@@ -41,11 +41,13 @@ class Prompt:
     tokens: list[int]
     places: list[int]
     items: list[int]
+    history: int
+    """Where the history ends: so many tokens, the last item's placeholder among them."""
 
 
 def prompt(pieces: Pieces, choice: Choice, rows: bool) -> Prompt:
     """With places for rows, or of text alone."""
-    tokens, places, items = [BEGIN], [], []
+    tokens, places, items, ends = [BEGIN], [], [], []
     before, between, after = pieces.templates[choice.template]
     for text, listed, placeholder in ((before, choice.history, ROW_OF_HISTORY), (between, choice.candidates, ROW_OF_CANDIDATE)):
         tokens += text
@@ -55,8 +57,9 @@ def prompt(pieces: Pieces, choice: Choice, rows: bool) -> Prompt:
             places.append(len(tokens))
             items.append(item)
             tokens.append(placeholder if rows else NO_ROW)
+        ends.append(len(tokens))
     tokens += after
-    return Prompt(tokens, places, items) if rows else Prompt(tokens, [], [])
+    return Prompt(tokens, places, items, ends[0]) if rows else Prompt(tokens, [], [], ends[0])
 
 
 def answer(pieces: Pieces, item: int) -> list[int]:

@@ -20,7 +20,7 @@ from transformers import LlamaForCausalLM
 from .. import Problem
 from ..checkpoint import PROJECTIONS
 from ..data import Dataset
-from .documents import IGNORED
+from .documents import IGNORED, answered
 from .model import load_checkpoint, save_checkpoint
 from .options import Tuning
 from .pretrain import SAVED_EVERY, about, loaded
@@ -90,7 +90,7 @@ class Stage2:
         torch.manual_seed(options.seed * 100_003 + self.step)
         hybrid = bool(generator.random() < hybrid_odds(options.curriculum, self.step, options.steps))
         choices = [self.drawn(generator) for _ in range(options.batch)]
-        batches = list(asked(self.pieces, choices, hybrid))
+        batches = list(asked(self.pieces, choices, hybrid, options.labels == "history"))
         count = sum(int((labels != IGNORED).sum()) for _, labels, _, _ in batches)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, options.steps, options.learning_rate)
@@ -168,14 +168,14 @@ def with_adapter(model: LlamaForCausalLM, options: Tuning) -> nn.Module:
     return get_peft_model(model, config)
 
 
-def asked(pieces: Pieces, choices: list[Choice], hybrid: bool):
+def asked(pieces: Pieces, choices: list[Choice], hybrid: bool, history: bool = False):
     """Batches of prompts of similar length with their answers, padded on the right: tokens and labels [B, L], the places of rows
-    and their items. Labelled are the second beginning, the answer and its end.
+    and their items. Labelled are the second beginning, the answer and its end; where asked for, the `history` too.
     """
     found = []
     for one in choices:
-        read, answered = prompt(pieces, one, hybrid), [BEGIN, *answer(pieces, one.target)]
-        found.append((read.tokens + answered, [IGNORED] * len(read.tokens) + answered, read.places, read.items))
+        read = prompt(pieces, one, hybrid)
+        found.append((*answered(read, [BEGIN, *answer(pieces, one.target)], history), read.places, read.items))
     found.sort(key=lambda one: len(one[0]))
     for start in range(0, len(found), TOGETHER):
         part = found[start : start + TOGETHER]
@@ -188,5 +188,5 @@ def asked(pieces: Pieces, choices: list[Choice], hybrid: bool):
 def answer_loss(model: LlamaForCausalLM, rows: Tensor, labels: Tensor) -> Tensor:
     """Σ −log p of the labelled tokens of rows [B, L, D]: what is padded stands behind them, where none of them looks."""
     hidden = model.model(inputs_embeds=rows, use_cache=False).last_hidden_state[:, :-1]
-    answered = labels[:, 1:] != IGNORED
-    return nn.functional.cross_entropy(model.lm_head(hidden[answered]), labels[:, 1:][answered], reduction="sum")
+    learned = labels[:, 1:] != IGNORED
+    return nn.functional.cross_entropy(model.lm_head(hidden[learned]), labels[:, 1:][learned], reduction="sum")
