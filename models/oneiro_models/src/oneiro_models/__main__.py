@@ -197,6 +197,8 @@ def parser() -> argparse.ArgumentParser:
     golden_lm.add_argument("bundle", type=Path, help="folder of the bundle")
     golden_lm.add_argument("out", type=Path, help="a .safetensors file")
     golden_lm.add_argument("--logits", action="append", metavar="NAME", help="only the logits, of these language models")
+    asked = "only what the first prompt says of the first encoder's best, after so many made-up histories"
+    golden_lm.add_argument("--histories", type=int, metavar="COUNT", help=asked)
 
     golden = command("golden", run_golden, "write golden vectors of a bundle's encoder")
     golden.add_argument("bundle", type=Path, help="folder of the bundle")
@@ -425,10 +427,12 @@ def run_tiny_lm_int(options) -> None:
 
 
 def run_golden_lm(options) -> None:
-    from .golden_lm import golden_lm, golden_logits
+    from .golden_lm import golden_lm, golden_logits, golden_taste
 
     if options.logits:
         golden_logits(options.bundle, options.out, options.logits)
+    elif options.histories:
+        golden_taste(options.bundle, options.out, options.histories)
     else:
         golden_lm(options.bundle, options.out)
 

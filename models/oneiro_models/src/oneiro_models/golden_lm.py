@@ -9,11 +9,13 @@ import onnx
 import onnxruntime
 import torch
 from safetensors.numpy import save
+from tqdm import tqdm
 
 from . import Problem
 from .bundle import Bundle
 from .bundle.catalog import string_table
 from .bundle.table import values
+from .inference import BundleScorer
 from .language_model import LanguageModel, piece, titled
 
 PROMPTS = """\
@@ -80,17 +82,48 @@ def choices(bundle: Bundle, own: LanguageModel) -> dict[str, np.ndarray]:
         for number, length in enumerate([0, 1, asked["history"], asked["history"] + 3]):
             items = generator.permutation(len(titles))[: length + asked["candidates"]]
             history, candidates = items[:length], items[length:]
-            rows = question(bundle, own, asked, history, candidates)
-            scores = []
-            for item in candidates:
-                title = titled(own.tokenizer, titles[item], own.end)
-                with torch.inference_mode():
-                    after = model(inputs_embeds=torch.tensor(np.concatenate([rows, own.rows[title]])[None]), use_cache=False)
-                chances = after.logits[0].double().log_softmax(1)[len(rows) - 1 : -1]
-                scores.append(float(chances.gather(1, torch.tensor(title)[:, None]).sum()))
-            kept = {"history": history, "candidates": candidates, "scores": np.array(scores, np.float32)}
+            kept = {"history": history, "candidates": candidates, "scores": judged(bundle, own, model, asked, history, candidates)}
             found |= {f"choice.{name}.{number}.{kind}": value for kind, value in kept.items()}
     return found
+
+
+def golden_taste(folder: Path, out: Path, count: int) -> None:
+    """Writes so many `histories`, one after the other, the `lengths` of each, its best `candidates` [count, C] by the bundle's
+    first encoder, that one best first, and what the language model says of their titles by the bundle's first prompt, `scores`.
+
+    Histories are made up: of 1 to 1.5 times as many items as are read, each drawn by how often it was chosen, none twice.
+    """
+    bundle = Bundle(folder)
+    asked = next(iter(bundle.manifest["prompts"].values()))
+    own = LanguageModel(bundle, asked["language_model"])
+    model, encoder = transformer(bundle, own.name, asked.get("adapter")), BundleScorer(bundle)
+    counts = bundle.tensors("catalog")["counts"].astype(np.float64)
+    generator, histories, candidates, scores = np.random.default_rng(0), [], [], []
+    for _ in tqdm(range(count), desc="histories"):
+        length = int(generator.integers(1, asked["history"] * 3 // 2 + 1))
+        history = generator.choice(len(counts), length, replace=False, p=counts / counts.sum())
+        by_encoder = encoder([history])[0]
+        by_encoder[history] = -np.inf
+        histories.append(history)
+        candidates.append(np.argsort(-by_encoder, kind="stable")[: asked["candidates"]])
+        scores.append(judged(bundle, own, model, asked, history, candidates[-1]))
+    kept = {"histories": np.concatenate(histories), "lengths": list(map(len, histories)), "candidates": np.stack(candidates)}
+    kept = {name: np.array(numbers, np.uint32) for name, numbers in kept.items()} | {"scores": np.stack(scores)}
+    keep(kept, folder, out, f" --histories {count}")
+
+
+def judged(
+    bundle: Bundle, own: LanguageModel, model: torch.nn.Module, asked: dict, history: np.ndarray, candidates: np.ndarray
+) -> np.ndarray:
+    """log p(title and its end | prompt) of every candidate, f32, each by a run of its own."""
+    rows, titles, scores = question(bundle, own, asked, history, candidates), bundle.strings("titles"), []
+    for item in candidates:
+        title = titled(own.tokenizer, titles[item], own.end)
+        with torch.inference_mode():
+            after = model(inputs_embeds=torch.tensor(np.concatenate([rows, own.rows[title]])[None]), use_cache=False)
+        chances = after.logits[0].double().log_softmax(1)[len(rows) - 1 : -1]
+        scores.append(float(chances.gather(1, torch.tensor(title)[:, None]).sum()))
+    return np.array(scores, np.float32)
 
 
 def question(bundle: Bundle, own: LanguageModel, asked: dict, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:

@@ -184,14 +184,15 @@ def told(options: argparse.Namespace, data, model) -> str:
     place = f"DATA/{data.name}{data.split()}"
     known = options.recommender
     known = f"DATA/{known.parent.name}/{known.name}" if known.suffix else known.name
-    trained = options.base if model.options else options.subject
-    trained = trained.parent if trained and (trained / "config.json").is_file() else trained
+    asked = options.base if model.options else options.subject
+    trained = next((run for run in (asked, asked.parent) if (run / "options.json").is_file()), None) if asked else None
+    base = "BASE" if trained or not asked else f"DATA/{asked.name}"
     parts = []
-    if trained and (trained / "options.json").is_file():
+    if trained:
         parts.append(f"{PROGRAM} train-lm {place} BASE{options_of(trained, Pretraining).command()}")
     if model.options:
-        parts.append(f"{PROGRAM} tune-lm {place} RUN --base BASE --recommender {known}{model.options.command()}")
-    subject = "RUN --base BASE" if model.options else "BASE/checkpoint"
+        parts.append(f"{PROGRAM} tune-lm {place} RUN --base {base} --recommender {known}{model.options.command()}")
+    subject = f"RUN --base {base}" if model.options else "BASE/checkpoint" if trained else base
     chosen = f' --rows "{options.rows}"' if options.rows else ""
     chosen += f" --most {options.most}" if options.most else ""
     chosen += " --rerank" if options.rerank else ""
