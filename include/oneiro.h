@@ -946,6 +946,9 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 /** Put there by the log-probability of its title, by a language model that was asked about the candidates. */
 #define ONEIRO_ORIGIN_LANGUAGE_MODEL 7
 
+/** Put there by how near its title is to what a language model wrote; the score is minus the distance, or that weighed. */
+#define ONEIRO_ORIGIN_GENERATE 8
+
 /**
  * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
  * with each other. Yours; free with oneiro_ranking_free.
@@ -1254,8 +1257,20 @@ typedef struct oneiro_call_options {
    * at once, and fails with ONEIRO_TOO_LONG if that is more than its context holds.
    */
   int32_t rank;
-  /** Must be 0; for a field to come. */
-  int32_t reserved;
+  /**
+   * ONEIRO_GROUNDING_…: which of what a generator wrote counts; ONEIRO_GROUNDING_BEST by default. This and what follows is
+   * for ways that use a generator.
+   */
+  int32_t grounding;
+  /** The generator's name in the manifest; NULL, for the recipe's, or the first, by default. */
+  const char *generator;
+  /**
+   * ONEIRO_JUDGE_…: what distances are weighed by, popularity, an encoder or a Q-network; 0, for the bundle's choice, by
+   * default.
+   */
+  int32_t weigh;
+  /** How much that counts, 0 or more: 0 for the distances alone; -1, for the bundle's choice, by default. */
+  float gamma;
 } oneiro_call_options;
 
 /** Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing. */
@@ -1553,6 +1568,9 @@ oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
 /** The items that a Q-network values highest: what each is worth in the long run. */
 #define ONEIRO_BY_Q_NETWORK 4
 
+/** The items whose titles are nearest to what a language model writes when it is told of the history. */
+#define ONEIRO_BY_GENERATE 5
+
 /**
  * The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is
  * nothing to go by, the recipe's way for cold users is taken, and the origins say so.
@@ -1792,6 +1810,17 @@ oneiro_status oneiro_recommender_similar_to(const oneiro_recommender *recommende
                                             const oneiro_call_options *options,
                                             oneiro_ranking **out,
                                             oneiro_error **error);
+
+/* ---- Generator --------------------------------------------------------------------------------- */
+
+/** The likeliest text. */
+#define ONEIRO_GROUNDING_BEST 0
+
+/** All texts that the search found: an item is as far away as from the nearest. */
+#define ONEIRO_GROUNDING_ALL 1
+
+/** The likeliest title of the catalog: nothing else is written. */
+#define ONEIRO_GROUNDING_TITLE 2
 
 /* ---- Prompt: what a language model is to continue ---------------------------------------------- */
 

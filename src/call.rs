@@ -9,6 +9,8 @@ use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
 #[cfg(feature = "llm")]
 use crate::network::llm::Among;
+#[cfg(feature = "llm")]
+use crate::retrieve::GeneratorOptions;
 use crate::retrieve::{OracleOptions, QNetworkOptions, Search};
 
 /// The largest number of threads of one call.
@@ -48,6 +50,9 @@ pub struct CallOptions {
     /// What a language model that judges is asked.
     #[cfg(feature = "llm")]
     pub prompt: PromptOptions,
+    /// How a language model generates what is retrieved.
+    #[cfg(feature = "llm")]
+    pub generator: GeneratorOptions,
 }
 
 /// What judges candidates.
@@ -102,6 +107,8 @@ impl Default for CallOptions {
             rank: None,
             #[cfg(feature = "llm")]
             prompt: PromptOptions::default(),
+            #[cfg(feature = "llm")]
+            generator: GeneratorOptions::default(),
         }
     }
 }

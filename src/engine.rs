@@ -13,7 +13,7 @@ use crate::graph::{Graph, GraphOptions};
 #[cfg(feature = "llm")]
 use crate::language_model::LanguageModel;
 #[cfg(feature = "llm")]
-use crate::network::llm::{Model, Template};
+use crate::network::llm::{Generator, Model, Template};
 use crate::network::{Encoder, QNetwork};
 use crate::recommender::Recommender;
 use crate::retrieve::Oracle;
@@ -43,6 +43,8 @@ struct Inner {
     language_models: BTreeMap<String, Arc<Model>>,
     #[cfg(feature = "llm")]
     prompts: BTreeMap<String, Template>,
+    #[cfg(feature = "llm")]
+    generators: BTreeMap<String, Generator>,
 }
 
 /// How an engine runs its graphs.
@@ -120,7 +122,13 @@ impl Engine {
                 Ok((name.clone(), template))
             })
             .collect::<Result<_>>()?;
+        #[cfg(feature = "llm")]
+        let generators = (manifest.generators.iter())
+            .map(|(name, entry)| Ok((name.clone(), Generator::open(&bundle, entry)?)))
+            .collect::<Result<_>>()?;
         Ok(Self(Arc::new(Inner {
+            #[cfg(feature = "llm")]
+            generators,
             #[cfg(feature = "llm")]
             language_models,
             #[cfg(feature = "llm")]
@@ -191,11 +199,33 @@ impl Engine {
         find("Q-network", &self.0.q_networks, name.or(recipe))
     }
 
-    /// The prompt of that name; without a name, the first that the recipe uses, or the first.
+    /// The prompt of that name, about candidates; without a name, the first that the recipe uses, or the first.
     #[cfg(feature = "llm")]
     pub(crate) fn prompt(&self, name: Option<&str>) -> Result<(&str, &Template)> {
         let recipe = self.recipe_names(|step| step.prompt.as_deref());
-        find("prompt", &self.0.prompts, name.or(recipe))
+        let mut prompts = self.0.prompts.iter();
+        let found = prompts.find(|(own, prompt)| {
+            let is_asked_for = name.or(recipe).is_none_or(|name| *own == name);
+            is_asked_for && prompt.has_candidates()
+        });
+        let missing = || Error::Unsupported {
+            what: match name.or(recipe) {
+                Some(name) => format!("prompt `{name}` about candidates"),
+                None => "prompt about candidates".into(),
+            },
+        };
+        found
+            .map(|(name, prompt)| (name.as_str(), prompt))
+            .ok_or_else(missing)
+    }
+
+    /// The generator of that name, with the prompt that it writes by; without a name, the one that the recipe uses, or the
+    /// first.
+    #[cfg(feature = "llm")]
+    pub(crate) fn generator(&self, name: Option<&str>) -> Result<(&str, &Generator, &Template)> {
+        let recipe = self.recipe_names(|step| step.generator.as_deref());
+        let (name, generator) = find("generator", &self.0.generators, name.or(recipe))?;
+        Ok((name, generator, &self.0.prompts[generator.prompt()]))
     }
 
     /// The first name of a kind in the recipe.

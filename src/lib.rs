@@ -47,10 +47,10 @@ pub mod capi;
 
 pub use arrangement::Arrangement;
 pub use bundle::{
-    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, HeadEntry,
-    IndexEntry, LanguageGraph, LanguageModelEntry, Length, Manifest, Metric, OracleEntry,
-    PartEntry, Parts, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry, RecallEntry,
-    RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TokenTableEntry,
+    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry,
+    GraphEntry, HeadEntry, IndexEntry, LanguageGraph, LanguageModelEntry, Length, Manifest, Metric,
+    OracleEntry, PartEntry, Parts, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry,
+    RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TokenTableEntry,
 };
 #[cfg(feature = "llm")]
 pub use call::PromptOptions;
@@ -66,12 +66,14 @@ pub use graph::{GraphOptions, Kernels, Precision, Provider};
 pub use language_model::LanguageModel;
 #[cfg(feature = "llm")]
 pub use network::llm::{
-    Among, Beam, BeamOptions, Ended, GenerateOptions, Generated, Prompt, ScoreOptions, Title,
-    TitleOptions,
+    Among, Beam, BeamOptions, Ended, GenerateOptions, Generated, Grounding, Prompt, ScoreOptions,
+    Title, TitleOptions,
 };
 pub use network::{Diffusion, TokenTable};
 pub use ranking::{Origin, Ranking, Stage};
 pub use recommender::{By, Candidates, Event, Recommender};
+#[cfg(feature = "llm")]
+pub use retrieve::GeneratorOptions;
 pub use retrieve::{OracleOptions, QNetworkOptions, Sampler};
 
 #[cfg(doctest)]

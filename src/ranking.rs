@@ -39,6 +39,8 @@ pub enum Origin {
     QNetwork = 6,
     /// The log-probability of its title by a language model that was asked about the candidates.
     LanguageModel = 7,
+    /// How near its title's row is to what a language model wrote: −‖point − row‖₂, or that weighed.
+    Generate = 8,
 }
 
 impl Origin {
@@ -53,6 +55,7 @@ impl Origin {
             Self::Oracle => "oracle",
             Self::QNetwork => "q_network",
             Self::LanguageModel => "language_model",
+            Self::Generate => "generate",
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod batch;
 mod blend;
+#[cfg(feature = "llm")]
+mod generate;
 mod judge;
 #[cfg(feature = "llm")]
 mod language;
@@ -101,6 +103,20 @@ pub enum By {
     Oracle = 3,
     /// The items that a Q-network values highest: what each is worth in the long run.
     QNetwork = 4,
+    /// The items whose titles are nearest to what a language model writes when it is told of the history.
+    Generate = 5,
+}
+
+impl From<RetrieveEntry> for By {
+    fn from(entry: RetrieveEntry) -> Self {
+        match entry {
+            RetrieveEntry::Popularity => Self::Popularity,
+            RetrieveEntry::Encoder => Self::Encoder,
+            RetrieveEntry::Oracle => Self::Oracle,
+            RetrieveEntry::QNetwork => Self::QNetwork,
+            RetrieveEntry::Generate => Self::Generate,
+        }
+    }
 }
 
 /// A way to retrieve, and how what it finds is then ranked.
@@ -258,10 +274,12 @@ impl Recommender {
     /// Whether an encoder or a language model that the recipe, or the call, needs has nothing to go by.
     fn is_cold(&self, options: &CallOptions) -> Result<bool> {
         let mut steps = self.engine.manifest().recipe.steps.iter();
-        let is_asked = steps.any(|step| step.rank == Some(RankEntry::LanguageModel))
-            || options
-                .rank
-                .is_some_and(|rank| rank.by == Judge::LanguageModel);
+        let is_asked = steps.any(|step| {
+            step.rank == Some(RankEntry::LanguageModel)
+                || step.retrieve == Some(RetrieveEntry::Generate)
+        }) || options
+            .rank
+            .is_some_and(|rank| rank.by == Judge::LanguageModel);
         if is_asked && self.taste().next().is_none() {
             return Ok(true);
         }
@@ -548,12 +566,7 @@ impl Engine {
         let way = first.retrieve.filter(|_| !cold).unwrap_or(recipe.cold);
         let nothing = cold && way == RetrieveEntry::Popularity;
         Ok(Chain {
-            by: match way {
-                RetrieveEntry::Popularity => By::Popularity,
-                RetrieveEntry::Encoder => By::Encoder,
-                RetrieveEntry::Oracle => By::Oracle,
-                RetrieveEntry::QNetwork => By::QNetwork,
-            },
+            by: way.into(),
             depth: first.count as usize,
             ranks: if nothing { &[] } else { ranks },
             is_final: nothing,
@@ -571,6 +584,7 @@ impl Engine {
                     let (_, oracle) = self.oracle(options.oracle.name.as_deref())?;
                     encoders.push(Some(oracle.encoder()));
                 }
+                Some(RetrieveEntry::Generate) => {}
                 None if step.rank == Some(RankEntry::LanguageModel) => {}
                 Some(RetrieveEntry::QNetwork) | None => {
                     let name = options.q_network.name.as_ref().or(step.q_network.as_ref());

@@ -18,7 +18,7 @@ const HEADER: &str = "include/oneiro.h";
 const CODE: &str = "src/capi";
 
 /// One file of the code each, in the order of the header: a type comes before what uses it.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 21] = [
     "error",
     "runtime",
     "log",
@@ -36,6 +36,7 @@ const SECTIONS: [&str; 20] = [
     "retrieve",
     "judge",
     "oracle",
+    "generator",
     "prompt",
     "language_model",
     "generate",

@@ -1167,8 +1167,9 @@ fn a_language_model_that_does_not_fit_together_is_refused_and_says_why() {
     for (edit, words) in tables {
         let error = refused(|manifest| {
             edit(&mut manifest["token_tables"]["tokens"]);
-            // Its rows would not fit either.
+            // Their rows would not fit either.
             manifest["prompts"]["hybrid"]["rows"] = Value::Null;
+            manifest["generators"] = json!({});
         });
         assert!(error.contains(words), "{words}: {error}");
     }
@@ -1387,7 +1388,7 @@ fn what_a_prompt_cannot_do_is_said() {
     assert!(matches!(outcome, Err(Error::TooLong { .. })), "{outcome:?}");
     let outcome = user.score(Judge::LanguageModel, &[1, 2], &by_prompt("other"));
     assert!(
-        matches!(&outcome, Err(Error::Unsupported { what }) if what == "prompt `other`"),
+        matches!(&outcome, Err(Error::Unsupported { what }) if what == "prompt `other` about candidates"),
         "{outcome:?}"
     );
     let none = user.score(Judge::LanguageModel, &[], &CallOptions::default());

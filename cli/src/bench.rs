@@ -74,6 +74,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         Verb::Retrieve(By::Encoder),
         Verb::Retrieve(By::Oracle),
         Verb::Retrieve(By::QNetwork),
+        Verb::Retrieve(By::Generate),
         Verb::Retrieve(By::Popularity),
         Verb::Rank(Judge::QNetwork),
         Verb::Rank(Judge::LanguageModel),
@@ -122,6 +123,7 @@ impl Verb {
             Self::Retrieve(By::Popularity) => "retrieve by popularity",
             Self::Retrieve(By::Oracle) => "retrieve by oracle",
             Self::Retrieve(By::QNetwork) => "retrieve by Q",
+            Self::Retrieve(By::Generate) => "retrieve by generate",
             Self::Retrieve(_) => "retrieve by encoder",
             Self::Rank(Judge::LanguageModel) => "rank by LLM",
             Self::Rank(_) => "rank by Q",
@@ -202,7 +204,9 @@ impl<'a> Bench<'a> {
                 let trained = value::usual_prompt(manifest);
                 let trained = trained.and_then(|name| manifest.prompts.get(name));
                 let most = match judge {
-                    Judge::LanguageModel => trained.map_or(0, |prompt| prompt.candidates),
+                    Judge::LanguageModel => {
+                        trained.and_then(|prompt| prompt.candidates).unwrap_or(0)
+                    }
                     _ => u32::try_from(value::CANDIDATES).unwrap_or(u32::MAX),
                 };
                 let candidates: Vec<u32> = (0..engine.catalog().len().min(most)).collect();

@@ -15,6 +15,7 @@ use oneiro::{Bundle, By, CallOptions, Cancel, Engine, EngineOptions, Filter, Rec
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::generating::Generating;
 use crate::interactions::{Event, Interactions};
 use crate::oracle::Dreaming;
 use crate::recommend::Way;
@@ -69,6 +70,8 @@ pub struct Arguments {
     #[command(flatten)]
     dreaming: Dreaming,
     #[command(flatten)]
+    generating: Generating,
+    #[command(flatten)]
     again: Ranking,
 }
 
@@ -100,7 +103,10 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
-    let check = |way: Way| way.check(arguments.encoder.as_deref(), false, &arguments.dreaming);
+    let check = |way: Way| {
+        let (dreaming, generating) = (&arguments.dreaming, &arguments.generating);
+        way.check(arguments.encoder.as_deref(), false, dreaming, generating)
+    };
     arguments.by.map_or(Ok(()), check)?;
     let threads = match arguments.threads {
         Some(threads) => threads.into(),
@@ -278,6 +284,7 @@ impl<'a> Evaluation<'a> {
         options.cancel = cancel;
         options.encoder.clone_from(&arguments.encoder);
         options.oracle = arguments.dreaming.sampling();
+        options.generator = arguments.generating.options();
         arguments.again.apply(engine.manifest(), &mut options);
         let oracle = arguments.dreaming.name(engine.bundle());
         let q_network = arguments.again.q_network(engine.bundle());
@@ -421,6 +428,7 @@ impl<'a> Evaluation<'a> {
             (_, Way::Oracle) => "oracle",
             (_, Way::Q) => "q",
             (_, Way::Encoder) => "encoder",
+            (_, Way::Generate) => "generate",
         }
     }
 

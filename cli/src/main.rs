@@ -8,6 +8,7 @@ mod choice;
 mod eval;
 mod failure;
 mod generate;
+mod generating;
 mod index;
 mod inspect;
 mod interactions;
@@ -44,7 +45,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Recommend(recommend::Arguments),
+    Recommend(Box<recommend::Arguments>),
     Similar(similar::Arguments),
     Score(score::Arguments),
     Generate(generate::Arguments),

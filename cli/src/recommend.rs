@@ -12,6 +12,7 @@ use oneiro::{
 use crate::arrangement::Arranging;
 use crate::choice::Choice;
 use crate::failure::Failure;
+use crate::generating::Generating;
 use crate::index::{self, Approximate};
 use crate::lookup::Lookup;
 use crate::oracle::Dreaming;
@@ -71,6 +72,8 @@ pub struct Arguments {
     #[command(flatten)]
     dreaming: Dreaming,
     #[command(flatten)]
+    generating: Generating,
+    #[command(flatten)]
     again: Again,
 }
 
@@ -95,6 +98,8 @@ pub enum Way {
     Oracle,
     /// What is worth most in the long run, by a Q-network
     Q,
+    /// What is nearest to the title that a language model writes when it is told of the history
+    Generate,
 }
 
 impl From<Way> for By {
@@ -104,6 +109,7 @@ impl From<Way> for By {
             Way::Popularity => Self::Popularity,
             Way::Oracle => Self::Oracle,
             Way::Q => Self::QNetwork,
+            Way::Generate => Self::Generate,
         }
     }
 }
@@ -116,6 +122,7 @@ impl Way {
             RetrieveEntry::Popularity => Self::Popularity,
             RetrieveEntry::Oracle => Self::Oracle,
             RetrieveEntry::QNetwork => Self::Q,
+            RetrieveEntry::Generate => Self::Generate,
         })
     }
 
@@ -125,12 +132,16 @@ impl Way {
         encoder: Option<&str>,
         approximate: bool,
         dreaming: &Dreaming,
+        generating: &Generating,
     ) -> Result<(), Failure> {
         let misplaced = match self {
             Self::Popularity if encoder.is_some() => "--encoder does not go with --by popularity",
             Self::Popularity if approximate => "--approximate does not go with --by popularity",
-            Self::Encoder | Self::Popularity | Self::Q if dreaming.is_wanted() => {
+            way if way != Self::Oracle && dreaming.is_wanted() => {
                 "the options of an oracle go with --by oracle"
+            }
+            way if way != Self::Generate && generating.is_wanted() => {
+                "the options of a generator go with --by generate"
             }
             Self::Oracle if encoder.is_some() => {
                 "--encoder does not go with --by oracle, which has its own"
@@ -152,6 +163,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
             encoder,
             arguments.approximate.is_wanted(),
             &arguments.dreaming,
+            &arguments.generating,
         )
     };
     arguments.by.map_or(Ok(()), check)?;
@@ -173,9 +185,12 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.threads = arguments.threads.into();
     options.encoder.clone_from(&arguments.encoder);
     options.oracle = arguments.dreaming.sampling();
+    options.generator = arguments.generating.options();
     arguments.again.apply(engine.manifest(), &mut options);
     let way = arguments.by.or_else(|| Way::of_recipe(engine.bundle()));
-    if arguments.dreaming.is_wanted() && way != Some(Way::Oracle) {
+    let dreams = arguments.dreaming.is_wanted() && way != Some(Way::Oracle);
+    let generates = arguments.generating.is_wanted() && way != Some(Way::Generate);
+    if dreams || generates {
         way.map_or(Ok(()), check)?;
     }
     arguments.again.check(arguments.by, engine.bundle())?;
@@ -190,6 +205,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     }
     let oracle = arguments.dreaming.name(engine.bundle());
     let q_network = arguments.again.q_network(engine.bundle());
+    let generator = arguments.generating.name(engine.bundle());
     let space = match (way, &oracle, &q_network) {
         (Some(Way::Oracle), Some(name), _) => {
             let entry = engine.manifest().oracles.get(name);
@@ -198,6 +214,10 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         (Some(Way::Q), _, Some(name)) => {
             let entry = engine.manifest().q_networks.get(name);
             entry.and_then(|entry| entry.output.as_deref())
+        }
+        (Some(Way::Generate), ..) => {
+            let entry = generator.and_then(|name| engine.manifest().generators.get(&name));
+            entry.map(|entry| entry.space.as_str())
         }
         _ => index::scored_space(engine.bundle(), arguments.encoder.as_deref()),
     };
@@ -267,6 +287,7 @@ fn other_way(engine: &Engine, ranking: &Ranking) -> Option<Origin> {
         Way::Popularity => Origin::Popularity,
         Way::Oracle => Origin::Oracle,
         Way::Q => Origin::QNetwork,
+        Way::Generate => Origin::Generate,
     };
     let chosen = |origin: &&Origin| **origin != Origin::Pinned;
     let origin = ranking.origins().iter().find(chosen).copied();

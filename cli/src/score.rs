@@ -90,6 +90,9 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         Way::Popularity => Judge::Popularity,
         Way::Q => Judge::QNetwork,
         Way::Oracle => return Err(Failure::Usage("--by oracle retrieves and does not judge")),
+        Way::Generate => {
+            return Err(Failure::Usage("--by generate retrieves and does not judge"));
+        }
     };
     let mut user = engine.recommender();
     user.observe_items(&history)?;

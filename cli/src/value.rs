@@ -74,7 +74,8 @@ impl Ranking {
         let trained = || {
             let prompt = self.prompt_name(manifest);
             let prompt = prompt.and_then(|name| manifest.prompts.get(name));
-            prompt.map(|prompt| prompt.candidates as usize)
+            let candidates = prompt.and_then(|prompt| prompt.candidates);
+            candidates.map(|count| count as usize)
         };
         let usual = match judge {
             Judge::Q => None,
@@ -130,9 +131,11 @@ impl Ranking {
     }
 }
 
-/// The prompt that is in use when none is asked for: the recipe's, or the first.
+/// The prompt about candidates that is in use when none is asked for: the recipe's, or the first.
 pub fn usual_prompt(manifest: &Manifest) -> Option<&str> {
     let mut steps = manifest.recipe.steps.iter();
     let recipe = steps.find_map(|step| step.prompt.as_deref());
-    recipe.or_else(|| manifest.prompts.keys().next().map(String::as_str))
+    let mut prompts = manifest.prompts.iter();
+    let mut first = || prompts.find(|(_, prompt)| prompt.candidates.is_some());
+    recipe.or_else(|| first().map(|(name, _)| name.as_str()))
 }

@@ -18,10 +18,10 @@ use sha2::{Digest, Sha256};
 
 use manifest::MAX_MANIFEST_BYTES;
 pub use manifest::{
-    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GraphEntry, HeadEntry, IndexEntry,
-    LanguageModelEntry, Length, Manifest, Metric, OracleEntry, PartEntry, Prepack, PromptEntry,
-    Provenance, QNetworkEntry, RankEntry, RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen,
-    SpaceEntry, StepEntry, TitlesEntry, TokenTableEntry,
+    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry, GraphEntry,
+    HeadEntry, IndexEntry, LanguageModelEntry, Length, Manifest, Metric, OracleEntry, PartEntry,
+    Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry, RecallEntry, RecipeEntry,
+    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry, TokenTableEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;

@@ -8,6 +8,7 @@ use super::arrangement::{arrangement_of, oneiro_arrangement};
 use super::cancel::{oneiro_cancel, request_of};
 use super::catalog::ONEIRO_NO_VALUE;
 use super::checks::{array, flag, optional_text, text, texts, unknown};
+use super::generator::{ONEIRO_GROUNDING_BEST, generator_options_of};
 use super::growing::{growing, init, read, read_array};
 use super::judge::judge_of;
 use super::language_model::{ONEIRO_AMONG_VOCABULARY, among_of};
@@ -238,13 +239,22 @@ pub struct oneiro_call_options {
     /// nothing, by default. For recommend and retrieve, of one user or many; a language model is asked about all candidates
     /// at once, and fails with ONEIRO_TOO_LONG if that is more than its context holds.
     pub rank: i32,
-    /// Must be 0; for a field to come.
-    pub reserved: i32,
+    /// ONEIRO_GROUNDING_…: which of what a generator wrote counts; ONEIRO_GROUNDING_BEST by default. This and what follows is
+    /// for ways that use a generator.
+    pub grounding: i32,
+    /// The generator's name in the manifest; NULL, for the recipe's, or the first, by default.
+    pub generator: *const c_char,
+    /// ONEIRO_JUDGE_…: what distances are weighed by, popularity, an encoder or a Q-network; 0, for the bundle's choice, by
+    /// default.
+    pub weigh: i32,
+    /// How much that counts, 0 or more: 0 for the distances alone; -1, for the bundle's choice, by default.
+    pub gamma: f32,
 }
 
 growing!(oneiro_call_options {
     cancel, encoder, threads, probes, arrangement, deadline_ms, oracle, steps, draws, guidance, sampler, seed,
-    q_network, candidate_scores, weight, among, prompt, candidates, rank, reserved
+    q_network, candidate_scores, weight, among, prompt, candidates, rank, grounding,
+    generator, weigh, gamma
 } by default Self {
     size: size_of::<Self>(),
     cancel: null(),
@@ -266,7 +276,10 @@ growing!(oneiro_call_options {
     prompt: null(),
     candidates: 0,
     rank: 0,
-    reserved: 0,
+    grounding: ONEIRO_GROUNDING_BEST,
+    generator: null(),
+    weigh: 0,
+    gamma: -1.0,
 });
 
 /// Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing.
@@ -284,8 +297,10 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
     let among = among_of(given.among)?;
     // SAFETY: the caller's promise.
     let prompt = unsafe { optional_text(given.prompt, "prompt") }?;
+    // SAFETY: the caller's promise.
+    let generator = unsafe { generator_options_of(&given) }?;
     #[cfg(not(feature = "llm"))]
-    let _ = (among, prompt);
+    let _ = (among, prompt, generator);
     Ok(CallOptions {
         // SAFETY: the caller's promise.
         cancel: unsafe { request_of(given.cancel) },
@@ -306,6 +321,8 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
             name: prompt.map(Into::into),
             among,
         },
+        #[cfg(feature = "llm")]
+        generator,
     })
 }
 
@@ -314,9 +331,6 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
 unsafe fn q_network_options_of(given: &oneiro_call_options) -> Result<QNetworkOptions> {
     // SAFETY: the caller's promise.
     let name = unsafe { optional_text(given.q_network, "q_network") }?;
-    if given.reserved != 0 {
-        return Err(unknown("reserved", given.reserved));
-    }
     let bundled = given.weight == -1.0;
     Ok(QNetworkOptions {
         name: name.map(Into::into),

@@ -28,6 +28,7 @@ pub mod engine;
 pub mod error;
 pub mod filter;
 pub mod generate;
+pub mod generator;
 pub mod judge;
 pub mod language_model;
 pub mod log;

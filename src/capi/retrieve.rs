@@ -23,6 +23,8 @@ pub const ONEIRO_BY_ENCODER: i32 = 2;
 pub const ONEIRO_BY_ORACLE: i32 = 3;
 /// The items that a Q-network values highest: what each is worth in the long run.
 pub const ONEIRO_BY_Q_NETWORK: i32 = 4;
+/// The items whose titles are nearest to what a language model writes when it is told of the history.
+pub const ONEIRO_BY_GENERATE: i32 = 5;
 
 fn way(by: i32) -> Result<By> {
     match by {
@@ -30,6 +32,7 @@ fn way(by: i32) -> Result<By> {
         ONEIRO_BY_ENCODER => Ok(By::Encoder),
         ONEIRO_BY_ORACLE => Ok(By::Oracle),
         ONEIRO_BY_Q_NETWORK => Ok(By::QNetwork),
+        ONEIRO_BY_GENERATE => Ok(By::Generate),
         other => Err(unknown("by", other)),
     }
 }

@@ -9,6 +9,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::call::Judge;
 use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -54,6 +55,19 @@ pub(super) struct ScoreOptions {
     pub among: Among,
     pub cancel: Cancel,
     pub deadline: Option<Duration>,
+}
+
+pub(super) struct GeneratorOptions {
+    pub name: Option<String>,
+    pub grounding: Grounding,
+    pub weigh: Option<Judge>,
+    pub gamma: Option<f32>,
+}
+
+pub(super) enum Grounding {
+    Best,
+    All,
+    Title,
 }
 
 pub(super) enum Among {

@@ -190,6 +190,10 @@ impl Engine {
                 Ok((scorings, vec![encoded]))
             }
             By::QNetwork => self.values(users, None, options),
+            #[cfg(feature = "llm")]
+            By::Generate => self.generated(users, options),
+            #[cfg(not(feature = "llm"))]
+            By::Generate => Err(super::rank::without_language_models()),
             By::Oracle => {
                 let (points, stages) = self.dream(users, options)?;
                 let (_, oracle) = self.oracle(options.oracle.name.as_deref())?;

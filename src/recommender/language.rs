@@ -10,7 +10,7 @@ use crate::arrangement::Plan;
 use crate::call::CallOptions;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::network::llm::Cache;
+use crate::network::llm::{Cache, Template};
 use crate::ranking::Origin;
 use crate::retrieve::Scoring;
 
@@ -27,6 +27,18 @@ impl Clone for Reading {
 impl Reading {
     pub(super) fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |(_, cache)| cache.bytes())
+    }
+
+    /// What was read by the prompt of this name: nothing yet, if another was the last.
+    pub(super) fn of(&mut self, name: &str, template: &Template) -> Result<&mut Cache> {
+        if self.0.as_ref().is_none_or(|(of, _)| of != name) {
+            self.0 = None;
+        }
+        let (_, cache) = match &mut self.0 {
+            Some(reading) => reading,
+            none => none.insert((name.to_owned(), template.cache()?)),
+        };
+        Ok(cache)
     }
 }
 
@@ -76,21 +88,14 @@ impl Recommender {
             return Ok((name, Vec::new()));
         }
         let history: Vec<u32> = self.taste().collect();
-        let (of, mut cache) = match self.reading.0.take() {
-            Some((of, cache)) if of == name => (of, cache),
-            _ => (name.to_owned(), template.cache()?),
-        };
-        let (among, cancel) = (options.prompt.among, &options.cancel);
         let scores = template.score(
             engine.catalog(),
-            &mut cache,
+            self.reading.of(name, template)?,
             &history,
             candidates,
-            among,
-            cancel,
-        );
-        // What was read is right, however the call ended.
-        self.reading.0 = Some((of, cache));
-        Ok((name, scores?))
+            options.prompt.among,
+            &options.cancel,
+        )?;
+        Ok((name, scores))
     }
 }

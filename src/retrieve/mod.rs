@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod encoder;
+#[cfg(feature = "llm")]
+mod ground;
 mod noise;
 mod oracle;
 mod popularity;
@@ -15,6 +17,10 @@ mod turns;
 use std::time::Instant;
 
 pub(crate) use encoder::by_encoder;
+#[cfg(feature = "llm")]
+pub use ground::GeneratorOptions;
+#[cfg(feature = "llm")]
+pub(crate) use ground::by_generator;
 #[cfg(feature = "llm")]
 pub(crate) use noise::Philox;
 pub(crate) use oracle::{Oracle, by_oracle};

@@ -539,6 +539,53 @@ static void judge(void) {
   oneiro_recommender_free(user);
 }
 
+/* What a language model writes, as items; and what cannot be. */
+static void generate_items(void) {
+  const uint32_t history[] = {3, 9};
+  oneiro_recommender *user = NULL;
+  oneiro_ranking *near = NULL, *weighed = NULL, *title = NULL, *no_ranking = NULL;
+  oneiro_cancel *cancel = NULL;
+  oneiro_call_options options;
+  oneiro_call_options_init(&options, sizeof options);
+  CHECK(options.gamma == -1.0f && options.weigh == 0 && options.generator == NULL);
+  SUCCEEDS(oneiro_cancel_new(&cancel, e));
+  SUCCEEDS(oneiro_recommender_new(engine, &user, e));
+  SUCCEEDS(oneiro_recommender_observe_items(user, history, 2, e));
+#define GENERATE(out) oneiro_recommender_retrieve(user, ONEIRO_BY_GENERATE, 5, NULL, &options, out, e)
+  options.cancel = cancel;
+  SUCCEEDS(GENERATE(&weighed));
+  CHECK(oneiro_ranking_len(weighed) == 5 && oneiro_ranking_origins(weighed)[4] == ONEIRO_ORIGIN_GENERATE);
+  options.gamma = 0;
+  options.generator = "bigrec";
+  SUCCEEDS(GENERATE(&near));
+  CHECK(oneiro_ranking_scores(near)[0] < oneiro_ranking_scores(weighed)[0] && oneiro_ranking_scores(weighed)[4] > -1);
+  options.grounding = ONEIRO_GROUNDING_TITLE;
+  SUCCEEDS(GENERATE(&title));
+  CHECK(oneiro_ranking_scores(title)[0] <= 0);
+  options.grounding = 3;
+  FAILS(BAD, "grounding", GENERATE(&no_ranking));
+  options.grounding = ONEIRO_GROUNDING_ALL;
+  options.weigh = ONEIRO_JUDGE_LANGUAGE_MODEL;
+  FAILS(BAD, "weigh", GENERATE(&no_ranking));
+  options.weigh = 99;
+  FAILS(BAD, "weigh", GENERATE(&no_ranking));
+  options.weigh = ONEIRO_JUDGE_POPULARITY;
+  options.gamma = -3;
+  FAILS(BAD, "gamma", GENERATE(&no_ranking));
+  options.gamma = 2;
+  options.generator = "other";
+  FAILS(ONEIRO_UNSUPPORTED, "generator `other`", GENERATE(&no_ranking));
+  options.generator = NULL;
+  oneiro_cancel_request(cancel);
+  FAILS(ONEIRO_CANCELLED, "cancelled", GENERATE(&no_ranking));
+  CHECK(no_ranking == NULL);
+  oneiro_ranking_free(near);
+  oneiro_ranking_free(weighed);
+  oneiro_ranking_free(title);
+  oneiro_cancel_free(cancel);
+  oneiro_recommender_free(user);
+}
+
 /* Whatever is freed first, the rest lives. */
 static void any_order(void) {
   for (int order = 0; order < 6; order++) {
@@ -583,6 +630,7 @@ int main(void) {
   other_sizes();
   ways_to_score();
   judge();
+  generate_items();
   any_order();
   SUCCEEDS(oneiro_engine_open(TINY, NULL, &tiny, e));
   FAILS(ONEIRO_UNSUPPORTED, "language model", oneiro_language_model_new(tiny, NULL, &no_model, e));

@@ -58,7 +58,6 @@ static void misuse(void) {
         oneiro_recommender_rank(user, ONEIRO_JUDGE_Q_NETWORK, items, 2, 1, NULL, &options, &no_ranking, e))
   WITH(BAD, "weight", weight, 2);
   WITH(BAD, "weight", weight, -2);
-  WITH(BAD, "reserved", reserved, 1);
   WITH(BAD, "q_network", q_network, NOT_UTF8);
   WITH(ONEIRO_UNSUPPORTED, "none", q_network, "none");
   plain("mcrl");

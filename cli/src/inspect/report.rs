@@ -26,6 +26,7 @@ pub struct Report {
     pub q_networks: BTreeMap<String, QNetwork>,
     pub language_models: BTreeMap<String, LanguageModel>,
     pub prompts: BTreeMap<String, Prompt>,
+    pub generators: BTreeMap<String, Generator>,
     pub similar: Option<String>,
     pub seen: &'static str,
     pub recipe: Recipe,
@@ -153,7 +154,19 @@ pub struct Prompt {
     pub placeholder: Option<u32>,
     pub text: String,
     pub history: u32,
-    pub candidates: u32,
+    /// Of a prompt about candidates: how many the model was trained to choose from.
+    pub candidates: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub struct Generator {
+    pub prompt: String,
+    pub space: String,
+    pub beams: u32,
+    pub tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weigh: Option<&'static str>,
+    pub gamma: f32,
 }
 
 #[derive(Serialize)]
@@ -175,6 +188,8 @@ pub struct Step {
     pub q_network: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
     pub count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f32>,
@@ -225,6 +240,7 @@ impl Report {
             q_networks: q_networks(bundle),
             language_models: language_models(bundle),
             prompts: prompts(bundle),
+            generators: generators(bundle),
             similar: manifest.similar.clone(),
             seen: match manifest.seen {
                 Seen::Exclude => "exclude",
@@ -477,6 +493,21 @@ fn prompts(bundle: &Bundle) -> BTreeMap<String, Prompt> {
     bundle.manifest().prompts.iter().map(prompt).collect()
 }
 
+fn generators(bundle: &Bundle) -> BTreeMap<String, Generator> {
+    let generator = |(name, entry): (&String, &oneiro::GeneratorEntry)| {
+        let generator = Generator {
+            prompt: entry.prompt.clone(),
+            space: entry.space.clone(),
+            beams: entry.beams,
+            tokens: entry.tokens,
+            weigh: entry.weigh.map(way),
+            gamma: entry.gamma,
+        };
+        (name.clone(), generator)
+    };
+    bundle.manifest().generators.iter().map(generator).collect()
+}
+
 fn precision(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "f32",
@@ -487,13 +518,17 @@ fn precision(precision: Precision) -> &'static str {
     }
 }
 
-fn recipe(bundle: &Bundle) -> Recipe {
-    let way = |way: RetrieveEntry| match way {
+fn way(way: RetrieveEntry) -> &'static str {
+    match way {
         RetrieveEntry::Popularity => "popularity",
         RetrieveEntry::Encoder => "encoder",
         RetrieveEntry::Oracle => "oracle",
         RetrieveEntry::QNetwork => "q_network",
-    };
+        RetrieveEntry::Generate => "generate",
+    }
+}
+
+fn recipe(bundle: &Bundle) -> Recipe {
     let recipe = &bundle.manifest().recipe;
     let steps = recipe.steps.iter().map(|step| Step {
         retrieve: step.retrieve.map(way),
@@ -505,6 +540,7 @@ fn recipe(bundle: &Bundle) -> Recipe {
         oracle: step.oracle.clone(),
         q_network: step.q_network.clone(),
         prompt: step.prompt.clone(),
+        generator: step.generator.clone(),
         count: step.count,
         weight: step.weight,
     });

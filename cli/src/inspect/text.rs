@@ -40,6 +40,7 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     section(out, "Q-networks", TEXTS, &q_networks(report))?;
     section(out, "Language models", TEXTS, &language_models(report))?;
     section(out, "Prompts", TEXTS, &prompts(report))?;
+    section(out, "Generators", TEXTS, &generators(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
     section(out, "Provenance", TEXTS, &provenance(report))?;
     match &report.engine {
@@ -273,14 +274,32 @@ fn prompts(report: &Report) -> Vec<Row> {
             (None, Some(token)) => format!("titles and token {token}"),
             (None, None) => "titles alone".into(),
         };
+        let candidates = prompt.candidates;
+        let candidates = candidates.map(|count| format!(", candidates {count}"));
         let sizes = format!(
-            "history {}, candidates {}",
-            prompt.history, prompt.candidates
+            "history {}{}",
+            prompt.history,
+            candidates.unwrap_or_default()
         );
         let model = format!("{}{adapter}", prompt.language_model);
         row([name, &model, &rows, &sizes, &prompt.text])
     };
     report.prompts.iter().map(prompt).collect()
+}
+
+fn generators(report: &Report) -> Vec<Row> {
+    let generator = |(name, generator): (&String, &super::report::Generator)| {
+        let flow = format!("{} → {}", generator.prompt, generator.space);
+        let search = format!(
+            "beams {}, at most {} tokens",
+            generator.beams, generator.tokens
+        );
+        let weighed = generator
+            .weigh
+            .map(|by| format!("by {by} with γ {}", generator.gamma));
+        row([name, &flow, &search, &weighed.unwrap_or_default()])
+    };
+    report.generators.iter().map(generator).collect()
 }
 
 fn usage(report: &Report) -> Vec<Row> {
@@ -289,7 +308,13 @@ fn usage(report: &Report) -> Vec<Row> {
             (Some(way), _) => ("retrieve", way),
             (None, way) => ("rank", way.unwrap_or_default()),
         };
-        let network = [&step.encoder, &step.oracle, &step.q_network, &step.prompt];
+        let network = [
+            &step.encoder,
+            &step.oracle,
+            &step.q_network,
+            &step.prompt,
+            &step.generator,
+        ];
         let network = network.into_iter().flatten().map(|name| format!(" {name}"));
         let weight = step.weight.map(|weight| format!(" of weight {weight}"));
         let details: String = network.chain(weight).collect();

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    FORMAT, LanguageModelEntry, Manifest, Metric, OracleEntry, PromptEntry, QNetworkEntry,
-    RankEntry, RetrieveEntry, RowType, StepEntry,
+    FORMAT, GeneratorEntry, LanguageModelEntry, Manifest, Metric, OracleEntry, PromptEntry,
+    QNetworkEntry, RankEntry, RetrieveEntry, RowType, StepEntry,
 };
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
@@ -25,6 +25,9 @@ const MAX_CONTEXT: u32 = 1 << 22;
 const MAX_LAYERS: u32 = 1 << 10;
 const MAX_HEADS: u32 = 1 << 12;
 const MAX_HEAD_SIZE: u32 = 1 << 12;
+
+/// The most hypotheses of a beam search.
+const MAX_BEAMS: u32 = 256;
 
 impl Manifest {
     pub(super) fn check(&self) -> Result<()> {
@@ -139,6 +142,9 @@ impl Manifest {
         for (name, prompt) in &self.prompts {
             self.check_prompt(&format!("prompts.{name}"), prompt)?;
         }
+        for (name, generator) in &self.generators {
+            self.check_generator(&format!("generators.{name}"), generator)?;
+        }
         if let Some(similar) = &self.similar {
             self.check_space("similar", similar)?;
         }
@@ -223,13 +229,26 @@ impl Manifest {
             let at = format!("{at}.adapter");
             known(&at, "adapter", &model.adapters, adapter)?;
         }
-        if prompt.texts().is_none() {
-            let expected = "a text with one `{history}` and behind it one `{candidates}`";
+        let Some(texts) = prompt.texts() else {
+            let expected = "a text with one `{history}` and behind it at most one `{candidates}`";
             let found = format!("`{}`", prompt.text);
             return Err(Error::manifest(format!("{at}.text"), expected, found));
-        }
+        };
         check_range(format!("{at}.history"), prompt.history, MAX_CONTEXT)?;
-        check_range(format!("{at}.candidates"), prompt.candidates, MAX_CONTEXT)?;
+        let at_candidates = format!("{at}.candidates");
+        match (texts.between, prompt.candidates) {
+            (Some(_), Some(candidates)) => check_range(at_candidates, candidates, MAX_CONTEXT)?,
+            (None, None) => {}
+            (Some(_), None) => {
+                let expected = "how many: the text has `{candidates}`";
+                return Err(Error::manifest(at_candidates, expected, "nothing"));
+            }
+            (None, Some(candidates)) => {
+                let expected = "nothing: the text has no `{candidates}`";
+                let found = candidates.to_string();
+                return Err(Error::manifest(at_candidates, expected, found));
+            }
+        }
         let tokens = &self.token_tables[&model.tokens];
         if let Some(rows) = &prompt.rows {
             let at = format!("{at}.rows");
@@ -254,6 +273,69 @@ impl Manifest {
         ];
         let single = single.map(|(field, token)| (format!("{at}.{field}"), token));
         check_tokens(single, tokens.rows)
+    }
+
+    /// A generator writes by a prompt without candidates, and what it writes can be compared with a row of every title.
+    fn check_generator(&self, at: &str, generator: &GeneratorEntry) -> Result<()> {
+        let at_prompt = format!("{at}.prompt");
+        known(&at_prompt, "prompt", &self.prompts, &generator.prompt)?;
+        let prompt = &self.prompts[&generator.prompt];
+        if prompt.candidates.is_some() {
+            let found = format!("`{}`, which has them", generator.prompt);
+            return Err(Error::manifest(
+                at_prompt,
+                "a prompt without candidates",
+                found,
+            ));
+        }
+        let model = &self.language_models[&prompt.language_model];
+        if model.begin.is_none() {
+            let found = format!("`{}`, which has none", prompt.language_model);
+            let expected = "a prompt of a language model with a `begin`";
+            return Err(Error::manifest(at_prompt, expected, found));
+        }
+        let at_space = format!("{at}.space");
+        self.check_space(&at_space, &generator.space)?;
+        let (space, width) = (
+            &self.spaces[&generator.space],
+            self.token_tables[&model.tokens].width,
+        );
+        if (space.metric, space.width) != (Metric::L2, width) {
+            let expected = format!("a space by l2 of width {width}, the model's");
+            let by = match space.metric {
+                Metric::Dot => "dot",
+                Metric::Cosine => "cosine",
+                Metric::L2 => "l2",
+            };
+            let found = format!("`{}` by {by} of width {}", generator.space, space.width);
+            return Err(Error::manifest(at_space, expected, found));
+        }
+        check_range(format!("{at}.beams"), generator.beams, MAX_BEAMS)?;
+        check_range(format!("{at}.tokens"), generator.tokens, MAX_CONTEXT)?;
+        if !generator.length_penalty.is_finite() {
+            let (at, found) = (format!("{at}.length_penalty"), generator.length_penalty);
+            return Err(Error::manifest(at, "a finite number", found.to_string()));
+        }
+        if !(0.0..f32::INFINITY).contains(&generator.gamma) {
+            let (at, found) = (format!("{at}.gamma"), generator.gamma.to_string());
+            return Err(Error::manifest(at, "a number of at least 0", found));
+        }
+        match generator.weigh {
+            None if generator.gamma == 0.0 => Ok(()),
+            None => {
+                let expected = "what to weigh by, for `gamma` is not 0";
+                Err(Error::manifest(format!("{at}.weigh"), expected, "nothing"))
+            }
+            Some(RetrieveEntry::Generate) => {
+                let expected = "another way of retrieving";
+                Err(Error::manifest(
+                    format!("{at}.weigh"),
+                    expected,
+                    "`generate`",
+                ))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// Names of files are plain names, and no two parts share a file.
@@ -443,6 +525,18 @@ impl Manifest {
             step.rank == Some(RankEntry::LanguageModel),
             ("prompt", step.prompt.as_deref()),
             &self.prompts,
+        )?;
+        if let Some(name) = &step.prompt
+            && self.prompts[name].candidates.is_none()
+        {
+            let (at, found) = (format!("{at}.prompt"), format!("`{name}`, which has none"));
+            return Err(Error::manifest(at, "a prompt with candidates", found));
+        }
+        check_named(
+            &format!("{at}.generator"),
+            step.retrieve == Some(RetrieveEntry::Generate),
+            ("generator", step.generator.as_deref()),
+            &self.generators,
         )?;
         let at = format!("{at}.weight");
         match step.weight {

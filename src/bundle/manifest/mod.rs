@@ -49,6 +49,8 @@ pub struct Manifest {
     pub language_models: BTreeMap<String, LanguageModelEntry>,
     #[serde(default)]
     pub prompts: BTreeMap<String, PromptEntry>,
+    #[serde(default)]
+    pub generators: BTreeMap<String, GeneratorEntry>,
     pub similar: Option<String>,
     pub seen: Seen,
     pub recipe: RecipeEntry,
@@ -267,7 +269,7 @@ pub struct HeadEntry {
     pub graph: Option<String>,
 }
 
-/// What a language model is asked about a history and some candidates.
+/// What a language model is asked about a history, and some candidates or none.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "the fields are described in models/README.md")]
@@ -278,7 +280,7 @@ pub struct PromptEntry {
     #[serde(default = "comma")]
     pub separator: String,
     pub history: u32,
-    pub candidates: u32,
+    pub candidates: Option<u32>,
     pub rows: Option<String>,
     pub placeholder: Option<u32>,
     pub answer: Option<u32>,
@@ -288,18 +290,63 @@ fn comma() -> String {
     ", ".into()
 }
 
+/// The texts of a prompt around its slots.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PromptTexts<'a> {
+    pub(crate) before: &'a str,
+    /// Between the history and the candidates; nothing in a prompt without candidates.
+    pub(crate) between: Option<&'a str>,
+    pub(crate) after: &'a str,
+}
+
 impl PromptEntry {
-    /// The texts before the history, between it and the candidates, and after them; nothing unless there is one slot for
-    /// each, in this order.
-    pub(crate) fn texts(&self) -> Option<[&str; 3]> {
+    /// Its texts; nothing unless there is one slot for the history and behind it at most one for candidates.
+    pub(crate) fn texts(&self) -> Option<PromptTexts<'_>> {
         const HISTORY: &str = "{history}";
         const CANDIDATES: &str = "{candidates}";
         let (before, rest) = self.text.split_once(HISTORY)?;
-        let (between, after) = rest.split_once(CANDIDATES)?;
-        let texts = [before, between, after];
-        let is_slot = |text: &&str| text.contains(HISTORY) || text.contains(CANDIDATES);
-        (!texts.iter().any(is_slot)).then_some(texts)
+        let (between, after) = match rest.split_once(CANDIDATES) {
+            Some((between, after)) => (Some(between), after),
+            None => (None, rest),
+        };
+        let mut texts = [before, between.unwrap_or_default(), after].into_iter();
+        let has_slot = texts.any(|text| text.contains(HISTORY) || text.contains(CANDIDATES));
+        (!has_slot).then_some(PromptTexts {
+            before,
+            between,
+            after,
+        })
     }
+}
+
+/// How titles that a language model writes become items: by the distance of their rows from those of the catalog's titles.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct GeneratorEntry {
+    pub prompt: String,
+    pub space: String,
+    #[serde(default = "four")]
+    pub beams: u32,
+    #[serde(default = "a_long_title")]
+    pub tokens: u32,
+    #[serde(default = "one")]
+    pub length_penalty: f32,
+    pub weigh: Option<RetrieveEntry>,
+    #[serde(default)]
+    pub gamma: f32,
+}
+
+fn four() -> u32 {
+    4
+}
+
+fn a_long_title() -> u32 {
+    128
+}
+
+fn one() -> f32 {
+    1.0
 }
 
 /// How many rows an encoder is given.
@@ -352,6 +399,7 @@ pub struct StepEntry {
     pub oracle: Option<String>,
     pub q_network: Option<String>,
     pub prompt: Option<String>,
+    pub generator: Option<String>,
     pub count: u32,
     pub weight: Option<f32>,
 }
@@ -365,6 +413,7 @@ pub enum RetrieveEntry {
     Encoder,
     Oracle,
     QNetwork,
+    Generate,
 }
 
 /// A way of ranking, as a recipe names it.

@@ -10,6 +10,7 @@ mod beam;
 mod branches;
 mod cache;
 mod decode;
+mod generator;
 mod pieces;
 mod prompt;
 mod score;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 pub use beam::{Beam, BeamOptions};
 pub(crate) use cache::{Cache, Row};
 pub use decode::{Ended, GenerateOptions, Generated};
+pub(crate) use generator::Generator;
+pub use generator::Grounding;
 use parking_lot::Mutex;
 use prompt::Piece;
 pub use prompt::Prompt;
@@ -302,6 +305,31 @@ impl Model {
             cache.append(rows, &out[out.len() - width..]);
         }
         Ok(())
+    }
+
+    /// What the model, without an adapter, makes of a text by itself: the state after its last token, `[D]`, its last layer's
+    /// after the final norm. BIGRec's embedding (Bao et al., arXiv 2308.08434).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the graph gives logits; [`Error::InvalidArgument`] for a text of nothing that no begin token
+    /// stands in front of; what [`read`](Self::read) gives.
+    pub(crate) fn embed(&self, text: &str, cancel: &Cancel) -> Result<Vec<f32>> {
+        if let Head::Inside = self.head {
+            return Err(Error::Unsupported {
+                what: "state of a text: the language model's graph gives logits".into(),
+            });
+        }
+        let mut cache = self.cache(None)?;
+        let (rows, _) = self.rows(&Prompt::new().text(text), cancel)?;
+        self.read(&mut cache, &rows, cancel)?;
+        match cache.last().iter().find(|number| !number.is_finite()) {
+            None => Ok(cache.last().to_vec()),
+            Some(number) => {
+                let (graph, found) = (self.decoder.graph(), number.to_string());
+                let what = "output `hidden_states`";
+                Err(Error::graph(graph, what, "finite numbers", found))
+            }
+        }
     }
 
     /// The logits, `[V]`, of what comes after the rows that a cache holds.

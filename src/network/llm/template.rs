@@ -1,4 +1,4 @@
-//! What a language model is asked about a history and some candidates: the text of a bundle's prompt, filled in.
+//! What a language model is asked about a history, and some candidates or none: the text of a bundle's prompt, filled in.
 //!
 //! LLaRA's hybrid prompt (Liao et al., "LLaRA: Large Language-Recommendation Assistant", SIGIR 2024, arXiv 2312.02445): an
 //! item is its title and behind it a row, what a projector made of the row that a recommender has for it. The projector ran
@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Model;
-use super::cache::Cache;
+use super::beam::{Beam, BeamOptions};
+use super::cache::{Cache, Row};
 use super::prompt::Prompt;
 use super::score::Among;
+use super::titles::{Title, TitleOptions};
 use crate::bundle::{Bundle, PromptEntry};
 use crate::cancel::Cancel;
 use crate::catalog::{Catalog, Space};
@@ -24,8 +26,10 @@ use crate::error::{Error, Result};
 pub(crate) struct Template {
     model: Arc<Model>,
     adapter: Option<String>,
-    /// Before the history, between it and the candidates, and after them.
-    texts: [String; 3],
+    /// Before the history, between it and the candidates if there is a place for them, and after all of it.
+    before: String,
+    between: Option<String>,
+    after: String,
     separator: String,
     /// The most items of the history: its last ones.
     history: usize,
@@ -60,7 +64,9 @@ impl Template {
         Ok(Self {
             model: Arc::clone(&models[&entry.language_model]),
             adapter: entry.adapter.clone(),
-            texts: texts.map(str::to_owned),
+            before: texts.before.into(),
+            between: texts.between.map(Into::into),
+            after: texts.after.into(),
             separator: entry.separator.clone(),
             history: entry.history as usize,
             behind: match (&entry.rows, entry.placeholder) {
@@ -70,6 +76,16 @@ impl Template {
             },
             answer: entry.answer,
         })
+    }
+
+    /// The model that it is for.
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Whether it is about candidates.
+    pub(crate) fn has_candidates(&self) -> bool {
+        self.between.is_some()
     }
 
     /// A cache for it that has read nothing.
@@ -92,24 +108,67 @@ impl Template {
         among: Among,
         cancel: &Cancel,
     ) -> Result<Vec<f32>> {
-        let prompt = self.prompt(catalog, history, candidates)?;
-        let (rows, shared) = self.model.rows(&prompt, cancel)?;
-        cache.shared = shared;
+        let rows = self.rows(catalog, cache, history, candidates, cancel)?;
         let titles = candidates.iter().map(|&item| title(catalog, item));
         let titles = titles.collect::<Result<Vec<_>>>()?;
         self.model.score(cache, &rows, &titles, among, cancel)
     }
 
-    fn prompt(&self, catalog: &Catalog, history: &[u32], candidates: &[u32]) -> Result<Prompt> {
-        let [before, between, after] = &self.texts;
+    /// The likeliest that the model would write about a history, best first.
+    ///
+    /// # Errors
+    /// As [`Model::search`]; [`Error::Tensor`] for a row that is not finite.
+    pub(crate) fn write(
+        &self,
+        catalog: &Catalog,
+        cache: &mut Cache,
+        history: &[u32],
+        options: &BeamOptions,
+        cancel: &Cancel,
+    ) -> Result<Vec<Beam>> {
+        let rows = self.rows(catalog, cache, history, &[], cancel)?;
+        self.model.search(cache, &rows, options, cancel)
+    }
+
+    /// The likeliest titles of the catalog that the model would write about a history, best first.
+    ///
+    /// # Errors
+    /// As [`Model::likeliest_titles`]; [`Error::Tensor`] for a row that is not finite.
+    pub(crate) fn titles(
+        &self,
+        catalog: &Catalog,
+        cache: &mut Cache,
+        history: &[u32],
+        options: &TitleOptions,
+        cancel: &Cancel,
+    ) -> Result<Vec<Title>> {
+        let rows = self.rows(catalog, cache, history, &[], cancel)?;
+        self.model.likeliest_titles(cache, &rows, options, cancel)
+    }
+
+    /// The rows that the model reads; how many of them all users share is noted.
+    fn rows(
+        &self,
+        catalog: &Catalog,
+        cache: &mut Cache,
+        history: &[u32],
+        candidates: &[u32],
+        cancel: &Cancel,
+    ) -> Result<Vec<Row>> {
         let history = &history[history.len().saturating_sub(self.history)..];
-        let prompt = Prompt::new().text(before).shared();
-        let prompt = self.list(prompt, catalog, history)?.text(between);
-        let prompt = self.list(prompt, catalog, candidates)?.text(after);
-        Ok(match self.answer {
+        let prompt = Prompt::new().text(&self.before).shared();
+        let mut prompt = self.list(prompt, catalog, history)?;
+        if let Some(between) = &self.between {
+            prompt = self.list(prompt.text(between), catalog, candidates)?;
+        }
+        let prompt = prompt.text(&self.after);
+        let prompt = match self.answer {
             Some(token) => prompt.token(token),
             None => prompt,
-        })
+        };
+        let (rows, shared) = self.model.rows(&prompt, cancel)?;
+        cache.shared = shared;
+        Ok(rows)
     }
 
     fn list(&self, mut prompt: Prompt, catalog: &Catalog, items: &[u32]) -> Result<Prompt> {

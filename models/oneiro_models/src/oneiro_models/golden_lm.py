@@ -2,6 +2,7 @@
 bundle, those of few bits as the numbers that they stand for; every title by a run of its own.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def golden_lm(folder: Path, out: Path) -> None:
     adapter, `.<adapter>`; `titles<i>.prompt` and log p(title and its end | prompt) of all titles, `.scores`. `prompts` (a
     string table): what the prompts are of, as one piece each.
 
-    Of every prompt `<name>` of the bundle a question i, `choice.<name>.<i>`: the `.history`, the `.candidates` and the scores of
+    Of every prompt `<name>` of the bundle about candidates a question i, `choice.<name>.<i>`: the `.history`, the `.candidates` and the scores of
     their titles, `.scores`.
 
     `titles.tokens` are those of the titles, one after the other, without the ends, `titles.lengths` how many each has. Of the
@@ -64,7 +65,7 @@ def golden_lm(folder: Path, out: Path) -> None:
         tensors |= {f"text{number}.{adapter}": logits(model, ids)[-1] for adapter, model in adapted.items()}
         tensors |= beams(reference, ids, own.contract["stop"], number)
         tensors[f"titles{number}.scores"] = np.array([score(reference, ids, title + end) for title in titles], np.float32)
-    tensors |= choices(bundle, own)
+    tensors |= choices(bundle, own) | generated(bundle)
     tensors |= string_table("prompts", prompts) | string_table("pieces", PIECES)
     for name, rows in {"titles": titles, "pieces": [piece(words, text) for text in PIECES]}.items():
         tensors[f"{name}.tokens"] = np.concatenate(rows).astype(np.int64)
@@ -78,6 +79,8 @@ def choices(bundle: Bundle, own: LanguageModel) -> dict[str, np.ndarray]:
     """
     found, generator, titles = {}, np.random.default_rng(0), bundle.strings("titles")
     for name, asked in bundle.manifest.get("prompts", {}).items():
+        if "candidates" not in asked:
+            continue
         model = transformer(bundle, own.name, asked.get("adapter"))
         for number, length in enumerate([0, 1, asked["history"], asked["history"] + 3]):
             items = generator.permutation(len(titles))[: length + asked["candidates"]]
@@ -131,7 +134,7 @@ def question(bundle: Bundle, own: LanguageModel, asked: dict, history: np.ndarra
     titles = bundle.strings("titles")
     behind = None if "rows" not in asked else values(bundle.space(asked["rows"]))
     before, rest = asked["text"].split("{history}")
-    between, after = rest.split("{candidates}")
+    between, after = rest.split("{candidates}") if "candidates" in asked else ("", rest)
     rows = [own.rows[own.begin]]
 
     def add(text: str) -> None:
@@ -147,9 +150,62 @@ def question(bundle: Bundle, own: LanguageModel, asked: dict, history: np.ndarra
             elif "placeholder" in asked:
                 rows.append(own.rows[asked["placeholder"]][None])
     add(after)
-    if "answer" in asked:
+    if asked.get("answer") is not None:
         rows.append(own.rows[asked["answer"]][None])
     return np.concatenate(rows)
+
+
+def generated(bundle: Bundle) -> dict[str, np.ndarray]:
+    """What the bundle's generators make of a few histories (BIGRec): by the model with the prompt's adapter a text, by the model
+    without it a point, of the point distances to the rows of all titles, and those weighed by popularity; in f64.
+    """
+    found, draw = {}, np.random.default_rng(1)
+    for name, contract in bundle.manifest.get("generators", {}).items():
+        asked = bundle.manifest["prompts"][contract["prompt"]]
+        own = LanguageModel(bundle, asked["language_model"])
+        writes, reads = transformer(bundle, own.name, asked.get("adapter")), transformer(bundle, own.name)
+        table = values(bundle.space(contract["space"])).astype(np.float64)
+        counts = bundle.tensors("catalog")["counts"].astype(np.float64)
+        share = (counts - counts.min()) / (counts.max() - counts.min())
+        texts = []
+        for number, length in enumerate([0, 1, asked["history"], asked["history"] + 3]):
+            history = draw.permutation(len(table))[:length]
+            rows = torch.tensor(question(bundle, own, asked, history, np.array([], np.int64))[None])
+            ends = own.contract["stop"]
+            with torch.inference_mode():
+                beams = writes.generate(
+                    inputs_embeds=rows, attention_mask=torch.ones(rows.shape[:2], dtype=torch.int64), num_beams=contract["beams"],
+                    num_return_sequences=contract["beams"], max_new_tokens=contract["tokens"], eos_token_id=ends, pad_token_id=ends[0],
+                    do_sample=False, length_penalty=contract.get("length_penalty", 1.0), early_stopping=False,
+                )  # fmt: skip
+            said = [spoken(own, row.tolist()) for row in beams]
+            texts += said
+            points = [state(reads, own.begin + piece(own.tokenizer, text.strip('"'))) for text in said]
+            distances = np.array([np.sqrt(((point - table) ** 2).sum(1)) for point in points])
+            near = distances[0]
+            weighed = (near - near.min()) / (near.max() - near.min()) * (1 + share) ** -contract.get("gamma", 0.0)
+            kept = {"history": history, "distances": near, "nearest": distances.min(0), "weighed": weighed}
+            kept = {kind: np.array(value, np.float32 if kind != "history" else np.int64) for kind, value in kept.items()}
+            found |= {f"generate.{name}.{number}.{kind}": value for kind, value in kept.items()}
+        found |= string_table(f"generate.{name}.texts", texts)
+    return found
+
+
+def spoken(own: LanguageModel, tokens: list[int]) -> str:
+    """The text of what was written, up to a token that ends it, by a tokenizer with pieces for bytes: a library's decoder would
+    take away a space in front.
+    """
+    end = next((at for at, token in enumerate(tokens) if token in own.contract["stop"]), len(tokens))
+    pieces = [own.tokenizer.id_to_token(token) for token in tokens[:end]]
+    named = [re.fullmatch("<0x(..)>", text) for text in pieces]
+    found = [bytes.fromhex(byte[1]) if byte else text.replace("▁", " ").encode() for byte, text in zip(named, pieces)]
+    return b"".join(found).decode(errors="replace")
+
+
+def state(model: torch.nn.Module, tokens: list[int]) -> np.ndarray:
+    """After the last token: the last layer's, behind the final norm, f64 [D]."""
+    with torch.inference_mode():
+        return model.model(torch.tensor([tokens]), use_cache=False).last_hidden_state[0, -1].double().numpy()
 
 
 def golden_logits(folder: Path, out: Path, names: list[str]) -> None:

@@ -31,6 +31,7 @@ PACKED = 384
 
 QUESTION = "After {history} comes one of {candidates}. It is:"
 CANDIDATES = 3
+WRITTEN = 'After "{history}" comes: '
 
 TEMPLATES = """\
 This user has watched {} in the previous. Please predict the next movie this user will watch.
@@ -81,6 +82,11 @@ def write_tiny_lm(folder: Path) -> None:
     asked = {"text": QUESTION, "separator": ", ", "history": 2, "candidates": CANDIDATES}
     bundle.prompt("hybrid", language_model="lm", adapter="taste", rows="projected", answer=CONFIG["bos_token_id"], **asked)
     bundle.prompt("text", language_model="plain", placeholder=0, **asked)
+    writes = {"text": WRITTEN, "separator": '", "', "history": 2}
+    bundle.prompt("write", language_model="lm", adapter="taste", **writes)
+    # Of no meaning: that of a title is not what the model makes of it.
+    bundle.table("text", table(generator.normal(0, 1, (len(catalog), CONFIG["hidden_size"])).astype(np.float32)), text="l2")
+    bundle.generator("bigrec", prompt="write", space="text", beams=3, tokens=12, weigh="popularity", gamma=0.5)
     steps = [{"retrieve": "popularity", "count": len(catalog)}, {"rank": "language_model", "prompt": "hybrid", "count": CANDIDATES}]
     recipe = {"steps": steps, "cold": "popularity"}
     bundle.finish(seen="exclude", recipe=recipe, provenance=about.provenance)

@@ -96,6 +96,10 @@ class BundleWriter:
         """Adds what a language model is asked; what is None is left out."""
         self.manifest.setdefault("prompts", {})[name] = {key: value for key, value in contract.items() if value is not None}
 
+    def generator(self, name: str, **contract) -> None:
+        """Adds how titles that a language model writes become items."""
+        self.manifest.setdefault("generators", {})[name] = contract
+
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract
 

@@ -1,0 +1,98 @@
+//! What a language model writes about a user, and the items that it means.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{By, Recommender};
+use crate::call::{CallOptions, Judge};
+use crate::catalog::Admission;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::ranking::Stage;
+use crate::retrieve::{self, Scoring, stage};
+
+impl Engine {
+    /// How near the titles of all items are to what the language model writes for each of some users, and what was done
+    /// for it.
+    pub(super) fn generated(
+        &self,
+        users: &mut [&mut Recommender],
+        options: &CallOptions,
+    ) -> Result<(Vec<Scoring<'_>>, Vec<Stage>)> {
+        let wanted = &options.generator;
+        let (name, generator, _) = self.generator(wanted.name.as_deref())?;
+        let gamma = wanted.gamma.unwrap_or(generator.gamma);
+        let weigh = match wanted.weigh {
+            Some(judge) => Some(weighing(judge)?),
+            None => generator.weigh.map(By::from),
+        };
+        let weigh = weigh.filter(|_| gamma != 0.0);
+        let started = Instant::now();
+        let is_alone = users.len() == 1;
+        let mut written = Vec::with_capacity(users.len());
+        for user in users.iter_mut() {
+            let points = user.write(self, options);
+            // What is read for one of many would be kept for all of them.
+            if !is_alone {
+                user.trim();
+            }
+            written.push(points?);
+        }
+        let mut stages = vec![stage(format!("generate {name}"), 0, started)];
+        let weights = match weigh {
+            None => vec![None; users.len()],
+            // Those whom nobody chose have a share too: the least.
+            Some(By::Popularity) => {
+                let counts = self.catalog().counts()?.iter();
+                let counts: Vec<f32> = counts.map(|&count| count as f32).collect();
+                vec![Some(counts); users.len()]
+            }
+            Some(by) => {
+                let (scorings, more) = self.scorings(users, by, options)?;
+                stages.extend(more);
+                let all: Vec<u32> = (0..self.catalog().len()).collect();
+                let weights = scorings.iter().map(|scoring| {
+                    let weights = scoring.of(&all, &Admission::default(), &options.cancel)?;
+                    Ok(Some(weights))
+                });
+                weights.collect::<Result<_>>()?
+            }
+        };
+        let scorings = written.into_iter().zip(&weights).map(|(points, weights)| {
+            let weights = weights.as_deref().map(|weights| (weights, gamma));
+            retrieve::by_generator(generator.space(), points, weights, &options.cancel)
+        });
+        Ok((scorings.collect::<Result<_>>()?, stages))
+    }
+}
+
+impl Recommender {
+    /// Where what the language model writes about this user stands.
+    fn write(&mut self, engine: &Engine, options: &CallOptions) -> Result<Vec<Arc<[f32]>>> {
+        let (_, generator, template) = engine.generator(options.generator.name.as_deref())?;
+        let history: Vec<u32> = self.taste().collect();
+        generator.points(
+            template,
+            engine.catalog(),
+            self.reading.of(generator.prompt(), template)?,
+            &history,
+            options.generator.grounding,
+            &options.cancel,
+        )
+    }
+}
+
+/// The way whose scores distances are weighed by.
+fn weighing(judge: Judge) -> Result<By> {
+    match judge {
+        Judge::Popularity => Ok(By::Popularity),
+        Judge::Encoder => Ok(By::Encoder),
+        Judge::QNetwork => Ok(By::QNetwork),
+        Judge::LanguageModel => {
+            let reason = "is a language model, which cannot be asked about all items";
+            Err(Error::argument("weigh", reason))
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What a language model writes about a history becomes items, as BIGRec has it.
+//!
+//! `golden_lm.py` wrote what transformers answers for the generator of `models/tiny-lm`: texts by beam search with the
+//! prompt's adapter, points of them without it, and in f64 the distances of the points to the rows of all titles.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![cfg(feature = "llm")]
+
+mod changed;
+
+use std::fs;
+
+use oneiro::{
+    By, CallOptions, Engine, Error, Filter, Grounding, Judge, Origin, Prompt, Ranking, Seen,
+    TitleOptions,
+};
+use safetensors::SafeTensors;
+use serde_json::{Value, json};
+
+const BUNDLE: &str = "models/tiny-lm";
+const ITEMS: usize = 40;
+
+/// What distances may differ by: float rounding in another order.
+const TOLERANCE: f32 = 1e-4;
+
+/// What comes of one history.
+struct Golden {
+    history: Vec<u32>,
+    /// Of every item to the likeliest text, and to the nearest of all texts.
+    distances: Vec<f32>,
+    nearest: Vec<f32>,
+    /// The first, weighed as the bundle has it.
+    weighed: Vec<f32>,
+}
+
+fn golden() -> Vec<Golden> {
+    let bytes = fs::read("tests/golden/tiny-lm.safetensors").unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let data = |number: usize, kind: &str| {
+        let name = format!("generate.bigrec.{number}.{kind}");
+        file.tensor(&name).unwrap().data().to_vec()
+    };
+    let numbers = |number, kind| -> Vec<f32> {
+        let data = data(number, kind);
+        let words = data.chunks_exact(4);
+        words
+            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
+            .collect()
+    };
+    let items = |number| -> Vec<u32> {
+        let data = data(number, "history");
+        let words = data.chunks_exact(8);
+        words
+            .map(|word| i64::from_le_bytes(word.try_into().unwrap()))
+            .map(|item| u32::try_from(item).unwrap())
+            .collect()
+    };
+    let one = |number| Golden {
+        history: items(number),
+        distances: numbers(number, "distances"),
+        nearest: numbers(number, "nearest"),
+        weighed: numbers(number, "weighed"),
+    };
+    (0..4).map(one).collect()
+}
+
+fn options(grounding: Grounding, gamma: Option<f32>) -> CallOptions {
+    let mut options = CallOptions::default();
+    options.generator.grounding = grounding;
+    options.generator.gamma = gamma;
+    options
+}
+
+/// All items that may rank, with scores that are minus what is expected, the least first.
+#[track_caller]
+fn assert_ranked(found: &Ranking, expected: &[f32], what: &str) {
+    assert_eq!(found.items().len(), ITEMS, "{what}");
+    let mut last = f32::MIN;
+    for (item, score, origin) in found.iter() {
+        let expected = expected[item as usize];
+        assert!(
+            (expected + score).abs() <= TOLERANCE,
+            "{what}: {item} is {} away, by PyTorch {expected}",
+            -score
+        );
+        assert!(expected >= last - TOLERANCE, "{what}: the order");
+        last = expected.max(last);
+        assert_eq!(origin, Origin::Generate);
+    }
+}
+
+#[test]
+fn items_are_as_far_away_as_by_pytorch() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let all = Filter::default().seen(Seen::Allow);
+    let mut same = engine.recommender();
+    for (number, golden) in golden().into_iter().enumerate() {
+        let mut new = engine.recommender();
+        same.forget();
+        for user in [&mut same, &mut new] {
+            user.observe_items(&golden.history).unwrap();
+            for (grounding, gamma, expected) in [
+                (Grounding::Best, Some(0.0), &golden.distances),
+                (Grounding::All, Some(0.0), &golden.nearest),
+                (Grounding::Best, None, &golden.weighed),
+            ] {
+                let options = options(grounding, gamma);
+                let found = user
+                    .retrieve_with(By::Generate, ITEMS, &all, &options)
+                    .unwrap();
+                let what = format!("history {number}, {grounding:?}, {gamma:?}");
+                assert_ranked(&found, expected, &what);
+                assert_eq!(found.stages()[0].name, "generate bigrec");
+            }
+            assert!(user.cached_bytes() > 0);
+        }
+    }
+}
+
+#[test]
+fn weights_count_as_much_as_gamma_says() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let all = Filter::default().seen(Seen::Allow);
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 9]).unwrap();
+    let mut ask = |gamma| {
+        let mut options = options(Grounding::Best, Some(gamma));
+        options.generator.weigh = Some(Judge::Popularity);
+        let found = user.retrieve_with(By::Generate, ITEMS, &all, &options);
+        found.unwrap()
+    };
+    let near = ask(0.0);
+    let counts = |item| engine.catalog().count(item).unwrap();
+    let most = (0..ITEMS as u32).map(counts).max().unwrap();
+    let least = (0..ITEMS as u32).map(counts).min().unwrap();
+    let (nearest, farthest) = (near.scores()[0], near.scores()[ITEMS - 1]);
+    for gamma in [0.5, 30.0] {
+        let weighed = |item: u32, score: f32| {
+            let far = f64::from(nearest - score) / f64::from(nearest - farthest);
+            let share = f64::from(counts(item) - least) / f64::from(most - least);
+            far * (1.0 + share).powf(-f64::from(gamma))
+        };
+        let mut expected: Vec<(u32, f64)> = near
+            .iter()
+            .map(|(item, score, _)| (item, weighed(item, score)))
+            .collect();
+        expected.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        let found = ask(gamma);
+        for ((item, score, _), (own, expected)) in found.iter().zip(expected) {
+            assert_eq!(item, own, "γ {gamma}");
+            assert!((expected + f64::from(score)).abs() < 1e-6, "γ {gamma}");
+        }
+        // The nearest remains first, whatever counts: it is 0 away of 1.
+        assert_eq!(found.items()[0], near.items()[0]);
+    }
+}
+
+#[test]
+fn constrained_it_writes_a_title_of_the_catalog() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let all = Filter::default().seen(Seen::Allow);
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 9]).unwrap();
+    let options = options(Grounding::Title, Some(0.0));
+    let found = user.retrieve_with(By::Generate, 5, &all, &options).unwrap();
+    let mut model = engine.language_model(Some("lm")).unwrap();
+    model.adapt(Some("taste")).unwrap();
+    let title = |item| engine.catalog().title(item).unwrap().unwrap();
+    let prompt = Prompt::new().text("After \"").title(title(3));
+    let prompt = prompt.text("\", \"").title(title(9)).text("\" comes: ");
+    let mut options = TitleOptions::default();
+    (options.count, options.beams) = (1, 3);
+    let likeliest = model.titles(&prompt, &options).unwrap();
+    assert_eq!(found.items()[0], likeliest[0].items[0]);
+    assert_eq!(found.scores()[0], 0.0);
+}
+
+#[test]
+fn many_users_get_what_each_gets_alone() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut users = vec![engine.recommender(); 3];
+    for (user, history) in users.iter_mut().zip([&[3, 9][..], &[1], &[30, 2, 5]]) {
+        user.observe_items(history).unwrap();
+    }
+    let (filter, options) = (Filter::default(), CallOptions::default());
+    let together = engine
+        .retrieve_batch(&mut users, By::Generate, 6, &filter, &options)
+        .unwrap();
+    for (user, found) in users.iter_mut().zip(together) {
+        assert_eq!(user.cached_bytes(), 0);
+        let alone = user
+            .retrieve_with(By::Generate, 6, &filter, &options)
+            .unwrap();
+        assert_eq!(
+            (alone.items(), alone.scores()),
+            (found.items(), found.scores())
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_is_said_and_a_stop_does_no_harm() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 9]).unwrap();
+    let mut ask =
+        |options: &CallOptions| user.retrieve_with(By::Generate, 5, &Filter::default(), options);
+    let whole = ask(&CallOptions::default()).unwrap();
+    let mut wrong = options(Grounding::Best, Some(-2.0));
+    let refused = |outcome, parameter: &str| match outcome {
+        Err(Error::InvalidArgument { parameter: own, .. }) => assert_eq!(own, parameter),
+        other => unreachable!("{other:?}"),
+    };
+    refused(ask(&wrong), "gamma");
+    wrong.generator.gamma = None;
+    wrong.generator.weigh = Some(Judge::LanguageModel);
+    refused(ask(&wrong), "weigh");
+    let mut other = CallOptions::default();
+    other.generator.name = Some("other".into());
+    let outcome = ask(&other);
+    assert!(
+        matches!(&outcome, Err(Error::Unsupported { what }) if what == "generator `other`"),
+        "{outcome:?}"
+    );
+    let stopped = CallOptions::default();
+    stopped.cancel.request();
+    let outcome = ask(&stopped);
+    assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
+    let again = ask(&CallOptions::default()).unwrap();
+    assert_eq!(
+        (again.items(), again.scores()),
+        (whole.items(), whole.scores())
+    );
+}
+
+#[test]
+fn a_recipe_may_generate() {
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["recipe"]["steps"] = json!([
+            { "retrieve": "generate", "generator": "bigrec", "count": 10 },
+            { "rank": "language_model", "prompt": "hybrid", "count": 3 },
+        ]);
+    });
+    let engine = Engine::open(folder.path()).unwrap();
+    let mut user = engine.recommender();
+    let cold = user.recommend(3).unwrap();
+    assert!(cold.origins().iter().all(|one| *one == Origin::Popularity));
+    user.observe_items(&[3, 9]).unwrap();
+    let found = user.recommend(3).unwrap();
+    let names: Vec<&str> = found.stages().iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names[0], "generate bigrec");
+    assert_eq!(names[names.len() - 1], "rank hybrid");
+}
+
+#[test]
+fn a_manifest_with_a_generator_that_cannot_be_is_refused() {
+    let wrong: [(&str, Value, &str); 9] = [
+        ("prompt", json!("other"), "prompt"),
+        ("prompt", json!("hybrid"), "prompt"),
+        ("space", json!("other"), "space"),
+        ("space", json!("projected"), "space"),
+        ("beams", json!(0), "beams"),
+        ("beams", json!(257), "beams"),
+        ("tokens", json!(0), "tokens"),
+        ("gamma", json!(-1.0), "gamma"),
+        ("weigh", json!("generate"), "weigh"),
+    ];
+    for (field, value, at) in wrong {
+        let folder = changed::copy(BUNDLE, |manifest| {
+            manifest["generators"]["bigrec"][field] = value.clone();
+        });
+        let error = Engine::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("generators.bigrec.{at}")),
+            "{error}"
+        );
+    }
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["generators"]["bigrec"]["weigh"] = Value::Null;
+    });
+    let error = Engine::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("generators.bigrec.weigh"), "{error}");
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["prompts"]["write"]["candidates"] = json!(3);
+    });
+    let error = Engine::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("prompts.write.candidates"), "{error}");
+}
