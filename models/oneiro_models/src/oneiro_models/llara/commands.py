@@ -87,7 +87,8 @@ def _given(options: argparse.Namespace, kind: type):
 
 
 def run_train(options: argparse.Namespace, data) -> None:
-    from .pretrain import Stage1, options_of
+    from .pretrain import Stage1
+    from .training import options_of
     from .words import words_of
 
     chosen = options_of(options.folder, Pretraining) if options.resume else _given(options, Pretraining)
@@ -109,7 +110,7 @@ def checkpoint_of(folder: Path) -> Path:
 
 
 def run_tune(options: argparse.Namespace, data) -> None:
-    from .pretrain import options_of
+    from .training import options_of
     from .recommender import recommender
     from .tune import Stage2
     from .words import words_of
@@ -179,7 +180,7 @@ def run_export(options: argparse.Namespace, data) -> None:
 def told(options: argparse.Namespace, data, model) -> str:
     """How to do it again, from the first step."""
     from ..compare import PROGRAM
-    from .pretrain import options_of
+    from .training import options_of
 
     place = f"DATA/{data.name}{data.split()}"
     known = options.recommender

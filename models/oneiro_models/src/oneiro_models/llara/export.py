@@ -13,7 +13,7 @@ from ..export_llm import Written, add_language_model, by_kind, check, of_bundle
 from ..language_model import LanguageModel
 from ..lora import Adapter
 from .options import Tuning
-from .pretrain import options_of
+from .training import options_of
 from .prompts import CANDIDATES, WINDOW
 from .recommender import Recommender
 from .tokenizer import BEGIN, BETWEEN, END, NO_ROW, SPECIAL

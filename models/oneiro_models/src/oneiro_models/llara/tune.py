@@ -6,15 +6,12 @@ reference differs: a template is drawn for every prompt, not for every batch; ea
 least three items before it is a row; the projector begins at the size of the rows that it is for, and is always saved.
 """
 
-import json
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import LlamaForCausalLM
 
 from .. import Problem
@@ -23,26 +20,28 @@ from ..data import Dataset
 from .documents import IGNORED, answered
 from .model import load_checkpoint, save_checkpoint
 from .options import Tuning
-from .pretrain import SAVED_EVERY, about, loaded
 from .projector import Projector, embedded
 from .prompts import LEAST, WINDOW, Choice, answer, choice, prompt
 from .recommender import Recommender
 from .schedule import generator_of, hybrid_odds, learning_rate
 from .tokenizer import BEGIN, PAD, Pieces
+from .training import Training
 from .words import Words, histories
 
 TOGETHER = 8
 """Prompts that are computed at once."""
-SHOWN_EVERY = 25
 
 
-class Stage2:
-    """A run in a folder: `options.json`, `last.pt` to resume from, and when it is done `adapter` (of PEFT) or, where all weights
-    were trained, `checkpoint`; and the projector.
-    """
+class Stage2(Training):
+    """When it is done: `adapter` (of PEFT) or, where all weights were trained, `checkpoint`; and the projector."""
+
+    command = "tune-lm"
+    every = 25
+    counted = (*Training.counted, "hybrid")
 
     def __init__(self, data: Dataset, words: Words, base: Path, recommender: Recommender, folder: Path, options: Tuning):
-        self.data, self.folder, self.options, self.recommender = data, folder, options, recommender
+        super().__init__(data, folder, options)
+        self.recommender, self.hybrid = recommender, 0
         torch.manual_seed(options.seed)
         model, self.tokenizer = load_checkpoint(base)
         self.pieces = Pieces.of(self.tokenizer, words)
@@ -55,37 +54,9 @@ class Stage2:
         own = [weight for weight in self.model.parameters() if weight.requires_grad]
         groups = [{"params": own}, {"params": list(self.projector.parameters()), "weight_decay": options.projector_decay}]
         self.optimizer = torch.optim.Adam(groups, lr=options.learning_rate, fused=True)
-        self.step, self.tokens, self.seconds, self.hybrid = 0, 0, 0.0, 0
-        self.history: list[dict] = []
 
-    def run(self) -> None:
-        """Trains to the last step."""
-        if not self.step and (self.folder / "last.pt").exists():
-            raise Problem(f"{self.folder} already holds a run: name another folder, or resume it")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "options.json").write_text(json.dumps(about(self.options, self.data), indent=2) + "\n")
-        losses, saved = {True: [], False: []}, time.monotonic()
-        progress = tqdm(total=self.options.steps, initial=self.step, unit="step", desc="tune-lm", mininterval=10)
-        while self.step < self.options.steps:
-            began = time.monotonic()
-            hybrid, loss = self.advance()
-            losses[hybrid].append(loss)
-            self.seconds += time.monotonic() - began
-            progress.update()
-            if self.step % SHOWN_EVERY == 0:
-                means = {("hybrid" if kind else "text"): float(np.mean(found)) for kind, found in losses.items() if found}
-                self.history.append({"step": self.step, **means})
-                tqdm.write(", ".join(f"{name} {value:.4g}" for name, value in self.history[-1].items()))
-                losses = {True: [], False: []}
-            if self.step == self.options.steps or time.monotonic() - saved > SAVED_EVERY:
-                self.save()
-                saved = time.monotonic()
-        progress.close()
-        self.keep()
-        (self.folder / "report.json").write_text(json.dumps(self.report(), indent=2) + "\n")
-
-    def advance(self) -> tuple[bool, float]:
-        """One step: whether it was hybrid, and the mean loss of a labelled token."""
+    def advance(self) -> dict[str, float]:
+        """One step, hybrid or of text: the mean loss of a labelled token."""
         options, generator = self.options, generator_of(self.options.seed, self.step)
         torch.manual_seed(options.seed * 100_003 + self.step)
         hybrid = bool(generator.random() < hybrid_odds(options.curriculum, self.step, options.steps))
@@ -104,7 +75,7 @@ class Stage2:
             self.tokens += int((tokens != PAD).sum())
         self.optimizer.step()
         self.step, self.hybrid = self.step + 1, self.hybrid + hybrid
-        return hybrid, total / count
+        return {"hybrid" if hybrid else "text": total / count}
 
     def drawn(self, generator: np.random.Generator) -> Choice:
         history, place = self.rows[int(generator.integers(len(self.rows)))]
@@ -115,22 +86,16 @@ class Stage2:
         return embedded(self.base.model.embed_tokens(tokens), places, items, self.table, self.projector)
 
     def report(self) -> dict:
-        """What the run came to."""
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        return {
-            "data": self.data.name,
+        return super().report() | {
             "recommender": self.recommender.name,
             "rows": len(self.rows),
             "trained": sum(weight.numel() for weight in trained),
             "projector": sum(weight.numel() for weight in self.projector.parameters()),
-            "tokens": self.tokens,
-            "tokens_a_second": self.tokens / max(self.seconds, 1e-9),
-            "hours": self.seconds / 3600,
             "hybrid_share": self.hybrid / max(self.step, 1),
-            "history": self.history,
         }
 
-    def keep(self) -> None:
+    def finish(self) -> None:
         """The adapter as PEFT keeps it, or the whole model; and always the projector, whatever the last batch was."""
         if isinstance(self.model, PeftModel):
             self.model.save_pretrained(self.folder / "adapter")
@@ -138,21 +103,14 @@ class Stage2:
             save_checkpoint(self.model, self.tokenizer, self.folder / "checkpoint")
         self.projector.save(self.folder)
 
-    def save(self) -> None:
+    def state(self) -> dict:
         own = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-        state = {"model": own, "projector": self.projector.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state |= {"step": self.step, "tokens": self.tokens, "seconds": self.seconds, "hybrid": self.hybrid, "history": self.history}
-        torch.save(state, self.folder / "last.pt.part")
-        (self.folder / "last.pt.part").replace(self.folder / "last.pt")
+        return {"model": own, "projector": self.projector.state_dict(), "optimizer": self.optimizer.state_dict()}
 
-    def resume(self) -> None:
-        """Goes on from `last.pt` as if never stopped: each step seeds itself."""
-        state = loaded(self.folder, self.data)
+    def restore(self, state: dict) -> None:
         self.model.load_state_dict(state["model"], strict=False)
         self.projector.load_state_dict(state["projector"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for name in ("step", "tokens", "seconds", "hybrid", "history"):
-            setattr(self, name, state[name])
 
 
 def with_adapter(model: LlamaForCausalLM, options: Tuning) -> nn.Module:

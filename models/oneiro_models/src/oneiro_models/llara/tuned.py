@@ -13,7 +13,7 @@ from .. import Problem
 from .judge import matches, title_scores, written
 from .model import load_checkpoint
 from .options import Tuning
-from .pretrain import options_of
+from .training import options_of
 from .projector import Projector, embedded
 from .prompts import Choice, answer, prompt
 from .tokenizer import BEGIN, Pieces
