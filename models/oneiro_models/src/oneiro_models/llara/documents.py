@@ -22,7 +22,7 @@ from .tokenizer import BEGIN, END, PAD, Pieces
 
 LONGEST = 20
 """The most items of a list."""
-PLAIN = 0.7
+PLAIN = 0.9
 """The share of lists in the style that prompts have; the others share the rest."""
 ANSWERS = 10
 """The most answers of a prompt."""

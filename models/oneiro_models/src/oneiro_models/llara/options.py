@@ -23,7 +23,7 @@ class Pretraining(Command):
     heads: int = 6
     kv_heads: int = 2
     context: int = 1024
-    prompts: float = 0.5
+    prompts: float = 0.1
     dropout: float = 0.1
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.1
