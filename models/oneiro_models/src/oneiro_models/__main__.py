@@ -55,6 +55,7 @@ HELP = {
 
 
 def parser() -> argparse.ArgumentParser:
+    from .bigrec import commands as bigrec
     from .llara import commands as llara
     from .options import HELD_OUT
 
@@ -163,6 +164,7 @@ def parser() -> argparse.ArgumentParser:
     llm.add_argument("--perplexity", type=Path, metavar="FILE", help="a text whose perplexity is measured before and after")
 
     llara.add(command, _data)
+    bigrec.add(command, _data)
 
     optimise = command("optimise", run_optimise, "optimise the graphs of a bundle ahead of time, so that it opens sooner")
     optimise.add_argument("bundle", type=Path, help="folder of the bundle, which is changed in place")

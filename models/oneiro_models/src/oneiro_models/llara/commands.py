@@ -17,6 +17,7 @@ HELP = {
     "context": "the most tokens of a text",
     "prompts": "share of the documents that are prompts of text alone with answers; the others are lists of titles",
     "dropout": "share of values dropped in training",
+    "left_out": "share of the items of a history that are left out of a document, others each time",
     "learning_rate": "the highest",
     "weight_decay": "of AdamW, on matrices",
     "steps": "of the optimiser",
@@ -41,7 +42,7 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     train = command("train-lm", lambda options: run_train(options, data(options)), "train oneiro-lm on histories", data=True)
     train.add_argument("folder", type=Path, help="folder of the run: checkpoints, and the model in `checkpoint`")
     train.add_argument("--resume", action="store_true", help="go on where the run stopped, with its own options")
-    _options(train, Pretraining)
+    add_options(train, Pretraining, HELP, CHOICES)
 
     teaches = "teach a language model taste (LLaRA)"
     tune = command("tune-lm", lambda options: run_tune(options, data(options)), teaches, data=True)
@@ -49,7 +50,7 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     tune.add_argument("--base", type=Path, required=True, help="folder of a checkpoint, or of a run of train-lm")
     tune.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
     tune.add_argument("--resume", action="store_true", help="go on where the run stopped, with its own options")
-    _options(tune, Tuning)
+    add_options(tune, Tuning, HELP, CHOICES)
 
     asks = "ask a language model for the one of twenty"
     evaluate = command("evaluate-lm", lambda options: run_evaluate(options, data(options)), asks, data=True)
@@ -75,14 +76,16 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     export.add_argument("--precision", choices=["f32", "f16", "int8", "int4"], default="int8", help="of the weights")
 
 
-def _options(command: argparse.ArgumentParser, kind: type) -> None:
+def add_options(command: argparse.ArgumentParser, kind: type, help: dict[str, str], choices: dict[str, list[str]]) -> None:
+    """A flag for every option; one that is not given stays away."""
     for field in fields(kind):
         flag = "--" + field.name.replace("_", "-")
-        help = f"{HELP[field.name]} (default: {field.default})"
-        command.add_argument(flag, type=field.type, default=argparse.SUPPRESS, choices=CHOICES.get(field.name), help=help)
+        told = f"{help[field.name]} (default: {field.default})"
+        command.add_argument(flag, type=field.type, default=argparse.SUPPRESS, choices=choices.get(field.name), help=told)
 
 
-def _given(options: argparse.Namespace, kind: type):
+def given(options: argparse.Namespace, kind: type):
+    """The options that were given, the others by default."""
     return kind(**{field.name: getattr(options, field.name) for field in fields(kind) if hasattr(options, field.name)})
 
 
@@ -91,7 +94,7 @@ def run_train(options: argparse.Namespace, data) -> None:
     from .training import options_of
     from .words import words_of
 
-    chosen = options_of(options.folder, Pretraining) if options.resume else _given(options, Pretraining)
+    chosen = options_of(options.folder, Pretraining) if options.resume else given(options, Pretraining)
     training = Stage1(data, words_of(data, options.data), options.folder, chosen)
     if options.resume:
         training.resume()
@@ -115,7 +118,7 @@ def run_tune(options: argparse.Namespace, data) -> None:
     from .tune import Stage2
     from .words import words_of
 
-    chosen = options_of(options.folder, Tuning) if options.resume else _given(options, Tuning)
+    chosen = options_of(options.folder, Tuning) if options.resume else given(options, Tuning)
     known, base = recommender(options.recommender, data), checkpoint_of(options.base)
     training = Stage2(data, words_of(data, options.data), base, known, options.folder, chosen)
     if options.resume:
@@ -180,21 +183,29 @@ def run_export(options: argparse.Namespace, data) -> None:
 def told(options: argparse.Namespace, data, model) -> str:
     """How to do it again, from the first step."""
     from ..compare import PROGRAM
-    from .training import options_of
 
     place = f"DATA/{data.name}{data.split()}"
-    known = options.recommender
-    known = f"DATA/{known.parent.name}/{known.name}" if known.suffix else known.name
-    asked = options.base if model.options else options.subject
-    trained = next((run for run in (asked, asked.parent) if (run / "options.json").is_file()), None) if asked else None
-    base = "BASE" if trained or not asked else f"DATA/{asked.name}"
-    parts = []
-    if trained:
-        parts.append(f"{PROGRAM} train-lm {place} BASE{options_of(trained, Pretraining).command()}")
+    known = told_recommender(options.recommender)
+    parts, base = told_base(options.base if model.options else options.subject, place)
     if model.options:
         parts.append(f"{PROGRAM} tune-lm {place} RUN --base {base} --recommender {known}{model.options.command()}")
-    subject = f"RUN --base {base}" if model.options else "BASE/checkpoint" if trained else base
+    subject = f"RUN --base {base}" if model.options else "BASE/checkpoint" if base == "BASE" else base
     chosen = f' --rows "{options.rows}"' if options.rows else ""
     chosen += f" --most {options.most}" if options.most else ""
     chosen += " --rerank" if options.rerank else ""
     return " && ".join([*parts, f"{PROGRAM} evaluate-lm {place} {subject} --recommender {known}{chosen}"])
+
+
+def told_recommender(path: Path) -> str:
+    return f"DATA/{path.parent.name}/{path.name}" if path.suffix else path.name
+
+
+def told_base(base: Path | None, place: str) -> tuple[list[str], str]:
+    """How a base was trained, if a run of ours holds it, and what a command calls it."""
+    from ..compare import PROGRAM
+    from .training import options_of
+
+    trained = next((run for run in (base, base.parent) if (run / "options.json").is_file()), None) if base else None
+    if trained:
+        return [f"{PROGRAM} train-lm {place} BASE{options_of(trained, Pretraining).command()}"], "BASE"
+    return [], "BASE" if base is None else f"DATA/{base.name}"

@@ -52,14 +52,17 @@ def answered(asked: Prompt, answers: list[int], history: bool) -> Document:
 class Documents:
     """Documents of these histories, drawn with a generator."""
 
-    def __init__(self, pieces: Pieces, histories: list[np.ndarray], items: int, prompts: float):
-        self.pieces, self.histories, self.items, self.prompts = pieces, histories, items, prompts
+    def __init__(self, pieces: Pieces, histories: list[np.ndarray], items: int, prompts: float, left_out: float = 0.0):
+        self.pieces, self.histories, self.items = pieces, histories, items
+        self.prompts, self.left_out = prompts, left_out
         lengths = np.array([len(history) for history in histories])
         self.odds = lengths / lengths.sum()
         """Every event is as likely as any other to be in a window."""
 
     def draw(self, generator: np.random.Generator) -> Document:
         history = self.histories[generator.choice(len(self.histories), p=self.odds)]
+        kept = history[generator.random(len(history)) >= self.left_out]
+        history = kept if len(kept) > 1 else history
         if generator.random() < self.prompts and len(history) > 2:
             return self._prompt(generator, history)
         size = int(generator.integers(2, min(LONGEST, len(history)) + 1))

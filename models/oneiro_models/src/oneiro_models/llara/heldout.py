@@ -37,7 +37,9 @@ def questions(rows: Rows, items: int, templates: int, least: int, window: int, m
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Validation rows of a data set as lists whose last title is asked."""
+    """Validation rows of a data set as lists whose last title is asked: one that training has, for how well others can be spelled
+    would outweigh all else.
+    """
 
     pieces: Pieces
     choices: list[Choice]
@@ -45,7 +47,10 @@ class HeldOut:
 
     @classmethod
     def of(cls, data: Dataset, pieces: Pieces) -> "HeldOut":
-        asked = questions(data.validation_rows(), data.items, len(pieces.templates), 1, LONGEST - 1, ROWS)
+        rows, known = data.validation_rows(), data.train.counts(data.items) > 0
+        kept = np.flatnonzero(known[rows.targets])
+        rows = Rows([rows.histories[row] for row in kept], rows.targets[kept])
+        asked = questions(rows, data.items, len(pieces.templates), 1, LONGEST - 1, ROWS)
         return cls(pieces, asked, sum(len(answer(pieces, one.target)) for one in asked))
 
     @torch.inference_mode()

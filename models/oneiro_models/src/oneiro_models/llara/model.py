@@ -31,6 +31,17 @@ def untrained(vocabulary: int, width: int, inner: int, layers: int, heads: int, 
     return LlamaForCausalLM(config)
 
 
+def with_dropout(model: LlamaForCausalLM, share: float) -> None:
+    """Drops numbers, while it trains, of what every half of a layer adds to a row: Llama itself drops none of them."""
+
+    def dropped(module: nn.Module, _, output: Tensor) -> Tensor:
+        return nn.functional.dropout(output, share, module.training)
+
+    for layer in model.model.layers:
+        layer.self_attn.o_proj.register_forward_hook(dropped)
+        layer.mlp.down_proj.register_forward_hook(dropped)
+
+
 def labelled_loss(
     model: LlamaForCausalLM, rows: Tensor, labels: Tensor, attends: Tensor, positions: Tensor
 ) -> tuple[Tensor, int]:

@@ -12,7 +12,7 @@ from torch import nn
 from ..data import Dataset
 from .documents import Documents
 from .heldout import HeldOut, baselines
-from .model import labelled_loss, save_checkpoint, untrained
+from .model import labelled_loss, save_checkpoint, untrained, with_dropout
 from .options import Pretraining
 from .schedule import generator_of, learning_rate
 from .tokenizer import PAD, Pieces, train_tokenizer
@@ -37,8 +37,9 @@ class Stage1(Training):
         size = -(-self.tokenizer.get_vocab_size() // 32) * 32
         sizes = (options.width, options.inner, options.layers, options.heads, options.kv_heads, options.context)
         self.model = untrained(size, *sizes)
+        with_dropout(self.model, options.dropout)
         self.pieces = Pieces.of(self.tokenizer, words)
-        self.documents = Documents(self.pieces, histories(data), data.items, options.prompts)
+        self.documents = Documents(self.pieces, histories(data), data.items, options.prompts, options.left_out)
         self.held_out = HeldOut.of(data, self.pieces)
         matrices = [weight for weight in self.model.parameters() if weight.ndim > 1]
         vectors = [weight for weight in self.model.parameters() if weight.ndim == 1]

@@ -1,0 +1,132 @@
+"""BIGRec beside the recommender, popularity and Markov, by the rank of every row's target among all items.
+
+γ is chosen by NDCG@10 on rows of their own, which the figures leave out: for popularity among 0, 1 … 99, for the recommender
+among 0, 0.01 … 0.99, 1 … 99 (the reference's grids; it chooses one for each figure).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import PeftModel
+from tqdm import tqdm
+
+from .. import Problem
+from ..baselines import Markov, Popularity
+from ..data import Dataset, Rows
+from ..llara.heldout import SEED
+from ..llara.model import load_checkpoint
+from ..llara.recommender import Recommender
+from ..llara.tokenizer import END, PAD, Pieces
+from ..llara.training import options_of
+from ..llara.words import Words
+from ..metrics import Figure, evaluate, figures, ranks
+from .ground import distances, points, weighed
+from .options import Writing
+from .prompts import Prompts
+
+BEAMS = 4
+TOKENS = 48
+"""The most of a text: more than any title of ours has."""
+TOGETHER = 32
+CHOOSING = 1000
+"""The most rows that γ is chosen on, and never more than a quarter of all."""
+POPULARITY = list(range(100))
+COLLABORATIVE = [step / 100 for step in range(100)] + list(range(1, 100))
+
+
+@dataclass(frozen=True)
+class Written:
+    """A tuned writer, and the same model untuned."""
+
+    tuned: torch.nn.Module
+    untuned: torch.nn.Module
+    prompts: Prompts
+    tokenizer: object
+    options: Writing
+
+    @classmethod
+    def load(cls, folder: Path, base: Path, words: Words, name: str) -> "Written":
+        options = options_of(folder, Writing)
+        untuned, tokenizer = load_checkpoint(base)
+        tuned = PeftModel.from_pretrained(load_checkpoint(base)[0], folder / "adapter").merge_and_unload().eval()
+        return cls(tuned, untuned, Prompts(tokenizer, Pieces.of(tokenizer, words).titles, name), tokenizer, options)
+
+    @torch.inference_mode()
+    def texts(self, histories: list[np.ndarray]) -> list[list[list[int]]]:
+        """The beams of each history, the likeliest first: tokens up to a title's end, without double quotes around them."""
+        asked = [self.prompts.prompt(history) for history in histories]
+        order, found = sorted(range(len(asked)), key=lambda row: len(asked[row])), [[] for _ in asked]
+        for start in tqdm(range(0, len(order), TOGETHER), desc="writing", mininterval=10):
+            part = order[start : start + TOGETHER]
+            longest = max(len(asked[row]) for row in part)
+            tokens = torch.tensor([[PAD] * (longest - len(asked[row])) + asked[row] for row in part])
+            attends = torch.tensor([[0] * (longest - len(asked[row])) + [1] * len(asked[row]) for row in part])
+            said = self.tuned.generate(
+                tokens, attention_mask=attends, num_beams=BEAMS, num_return_sequences=BEAMS, max_new_tokens=TOKENS, do_sample=False,
+                length_penalty=1.0, early_stopping=False, eos_token_id=END, pad_token_id=PAD,
+            )[:, longest:].tolist()  # fmt: skip
+            for place, row in enumerate(part):
+                found[row] = [self.bare(beam) for beam in said[place * BEAMS : (place + 1) * BEAMS]]
+        return found
+
+    def bare(self, tokens: list[int]) -> list[int]:
+        """What was written up to a title's end; encoded anew if quotes have to go."""
+        tokens = tokens[: tokens.index(END)] if END in tokens else tokens
+        text = self.tokenizer.decode(tokens, skip_special_tokens=False)
+        bare = text.strip('"')
+        return tokens if bare == text else self.tokenizer.encode(bare, add_special_tokens=False).ids
+
+    def away(self, rows: Rows) -> dict[str, np.ndarray]:
+        """Distances of all items for each row, [n, N]: to the likeliest text, and to the nearest of all beams."""
+        table = points(self.untuned, self.prompts.titles)
+        texts = self.texts(rows.histories)
+        near = points(self.untuned, [beam for beams in texts for beam in beams]).reshape(len(texts), BEAMS, -1)
+        return {
+            "": np.stack([distances(table, own[:1]) for own in near]),
+            ", all beams": np.stack([distances(table, own) for own in near]),
+        }
+
+
+def judged(
+    data: Dataset, kind: str | None, most: int | None, known: Recommender, model: Written, seen: str
+) -> tuple[str, int, dict[str, dict[str, Figure]]]:
+    """What the rows are, how many are judged, and the figures of every method on them."""
+    kind = kind or data.kinds()[0]
+    rows = data.validation_rows(kind)
+    numbers = np.array([row for row, history in enumerate(rows.histories) if len(history)])
+    called = f"{kind}, with a past"
+    if most is not None and len(numbers) > most:
+        numbers = np.sort(np.random.default_rng(SEED).choice(numbers, most, replace=False))
+        called += f", {most} drawn"
+    if len(numbers) < 8:
+        raise Problem(f"{data.name} has {len(numbers)} rows with a past: too few to choose γ on some of them")
+    rows = Rows([rows.histories[row] for row in numbers], rows.targets[numbers])
+    chosen = np.zeros(len(rows), bool)
+    chosen[np.random.default_rng(SEED).choice(len(rows), min(CHOOSING, len(rows) // 4), replace=False)] = True
+    left_out = rows.histories if seen == "exclude" else [[]] * len(rows)
+
+    def ranked(scores: np.ndarray) -> np.ndarray:
+        return ranks(scores, left_out, rows.targets)
+
+    popularity = Popularity(data.train, data.items)
+    methods = {"popularity": popularity, "Markov": Markov(data.train, data.items), known.name: known.score}
+    found = {name: figures(evaluate(score, rows, seen)[~chosen]) for name, score in methods.items()}
+    weights = {
+        "popularity": (POPULARITY, data.train.counts(data.items).astype(np.float32)[None]),
+        known.name: (COLLABORATIVE, np.concatenate([known.score([history]) for history in rows.histories])),
+    }
+    name = model.options.described()
+    for which, away in model.away(rows).items():
+        found[f"{name}{which}"] = figures(ranked(-away)[~chosen])
+        for by, (grid, own) in weights.items() if not which else ():
+            gamma = best(grid, lambda gamma: ranked(-weighed(away, own, gamma))[chosen])
+            found[f"{name}, by {by} with γ {gamma:g}"] = figures(ranked(-weighed(away, own, gamma))[~chosen])
+    return f"{called}, but those that γ is chosen on", int((~chosen).sum()), found
+
+
+def best(grid: list, ranks_of) -> float:
+    """The first γ of the greatest NDCG@10."""
+    gains = [figures(ranks_of(gamma), (10,))["NDCG@10"].mean for gamma in grid]
+    return float(grid[int(np.argmax(gains))])
