@@ -4,7 +4,9 @@ A document is a list, a random window of somebody's history, every title ended:
 
     <begin> Alien</title>, Brazil</title>, Jaws</title>
 
-all in one style: as prompts have them, or with or without years, or with genres. Or, for the share `prompts` of the documents,
+all in one style: as prompts have them, or with or without years, or with genres. Half of the documents are one title of the
+catalog, any, of which nothing is learned but how it goes on: one that few people chose would else be misspelled, and no score of
+a title could be compared with another's. Or, for the share `prompts` of the documents,
 a prompt of text alone (`prompts.py`) with up to twenty candidates and, one after the other, several answers, all of which are
 among them: the items that came next. One answer a prompt is too rare a lesson: a small model learned what comes next from it,
 but not that it has to choose.
@@ -22,6 +24,8 @@ from .tokenizer import BEGIN, END, PAD, Pieces
 
 LONGEST = 20
 """The most items of a list."""
+SPELLED = 0.5
+"""The share of documents that are one title."""
 PLAIN = 0.9
 """The share of lists in the style that prompts have; the others share the rest."""
 ANSWERS = 10
@@ -39,6 +43,12 @@ def listed(pieces: Pieces, items: list[int], style: int = 0) -> Document:
     for number, item in enumerate(items):
         tokens += [*(pieces.between if number else []), *pieces.styles[style][item], END]
     return tokens, [IGNORED, *tokens[1:]]
+
+
+def spelled(pieces: Pieces, item: int, style: int = 0) -> Document:
+    """One title, and nothing learned of how it begins."""
+    tokens, labels = listed(pieces, [item], style)
+    return tokens, [IGNORED, IGNORED, *labels[2:]]
 
 
 def answered(asked: Prompt, answers: list[int], history: bool) -> Document:
@@ -60,6 +70,10 @@ class Documents:
         """Every event is as likely as any other to be in a window."""
 
     def draw(self, generator: np.random.Generator) -> Document:
+        styles = len(self.pieces.styles)
+        style = 0 if styles == 1 or generator.random() < PLAIN else int(generator.integers(1, styles))
+        if generator.random() < SPELLED:
+            return spelled(self.pieces, int(generator.integers(self.items)), style)
         history = self.histories[generator.choice(len(self.histories), p=self.odds)]
         kept = history[generator.random(len(history)) >= self.left_out]
         history = kept if len(kept) > 1 else history
@@ -67,8 +81,6 @@ class Documents:
             return self._prompt(generator, history)
         size = int(generator.integers(2, min(LONGEST, len(history)) + 1))
         start = int(generator.integers(len(history) - size + 1))
-        styles = len(self.pieces.styles)
-        style = 0 if styles == 1 or generator.random() < PLAIN else int(generator.integers(1, styles))
         return listed(self.pieces, history[start : start + size].tolist(), style)
 
     def _prompt(self, generator: np.random.Generator, history: np.ndarray) -> Document:

@@ -24,7 +24,7 @@ class Pretraining(Command):
     kv_heads: int = 2
     context: int = 1024
     prompts: float = 0.1
-    dropout: float = 0.3
+    dropout: float = 0.2
     left_out: float = 0.2
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.1
