@@ -215,6 +215,19 @@ fn what_cannot_be_is_said_and_a_stop_does_no_harm() {
     wrong.generator.gamma = None;
     wrong.generator.weigh = Some(Judge::LanguageModel);
     refused(ask(&wrong), "weigh");
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["generators"]["bigrec"]["weigh"] = Value::Null;
+        manifest["generators"]["bigrec"]["gamma"] = json!(0.0);
+    });
+    let bare = Engine::open(folder.path()).unwrap();
+    let mut other = bare.recommender();
+    other.observe_items(&[3, 9]).unwrap();
+    let mut ask_other =
+        |options: &CallOptions| other.retrieve_with(By::Generate, 5, &Filter::default(), options);
+    ask_other(&CallOptions::default()).unwrap();
+    refused(ask_other(&options(Grounding::Best, Some(1.0))), "gamma");
+    wrong.generator.weigh = Some(Judge::Popularity);
+    refused(ask_other(&wrong), "weigh");
     let mut other = CallOptions::default();
     other.generator.name = Some("other".into());
     let outcome = ask(&other);

@@ -28,7 +28,19 @@ impl Engine {
             Some(judge) => Some(weighing(judge)?),
             None => generator.weigh.map(By::from),
         };
-        let weigh = weigh.filter(|_| gamma != 0.0);
+        if !(0.0..f32::INFINITY).contains(&gamma) {
+            let reason = format!("is {gamma}, expected 0 or more");
+            return Err(Error::argument("gamma", reason));
+        }
+        if gamma > 0.0 && weigh.is_none() {
+            let reason = format!("is {gamma}, and there is nothing to weigh by: `weigh` says what");
+            return Err(Error::argument("gamma", reason));
+        }
+        if gamma == 0.0 && wanted.weigh.is_some() && wanted.gamma.is_none() {
+            let reason = "counts for nothing: the bundle's `gamma` is 0, give another";
+            return Err(Error::argument("weigh", reason));
+        }
+        let weigh = weigh.filter(|_| gamma > 0.0);
         let started = Instant::now();
         let is_alone = users.len() == 1;
         let mut written = Vec::with_capacity(users.len());

@@ -48,6 +48,9 @@ pub(crate) fn by_generator<'a>(
     cancel: &Cancel,
 ) -> Result<Scoring<'a>> {
     match (points.len(), weights) {
+        (0, _) => Err(Error::Internal {
+            reason: "a language model wrote nothing, not even an empty text".into(),
+        }),
         (1, None) => Ok(Scoring::rows(Origin::Generate, space, points)),
         (_, None) => {
             let values = nearest(space, &points, cancel)?;
@@ -55,7 +58,7 @@ pub(crate) fn by_generator<'a>(
         }
         (_, Some((weights, gamma))) => {
             let mut values = nearest(space, &points, cancel)?;
-            weigh(&mut values, weights, gamma)?;
+            weigh(&mut values, weights, gamma);
             Ok(Scoring::values(Origin::Generate, values.into()))
         }
     }
@@ -82,11 +85,7 @@ fn nearest(space: &Space, points: &[Arc<[f32]>], cancel: &Cancel) -> Result<Vec<
 }
 
 /// −D → −D̃.
-fn weigh(values: &mut [f32], weights: &[f32], gamma: f32) -> Result<()> {
-    if !(0.0..f32::INFINITY).contains(&gamma) {
-        let reason = format!("is {gamma}, expected 0 or more");
-        return Err(Error::argument("gamma", reason));
-    }
+fn weigh(values: &mut [f32], weights: &[f32], gamma: f32) {
     let distances = Range::of(values.iter().map(|value| -value));
     let range = Range::of(weights.iter().copied());
     for (value, &weight) in values.iter_mut().zip(weights) {
@@ -98,7 +97,6 @@ fn weigh(values: &mut [f32], weights: &[f32], gamma: f32) -> Result<()> {
         let distance = distances.part(-*value);
         *value = -(distance * (1.0 + weight).powf(-f64::from(gamma))) as f32;
     }
-    Ok(())
 }
 
 /// The least and the greatest of some numbers, but for NaN.
