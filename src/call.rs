@@ -8,9 +8,7 @@ use std::time::Duration;
 use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
 #[cfg(feature = "llm")]
-use crate::network::llm::Among;
-#[cfg(feature = "llm")]
-use crate::retrieve::GeneratorOptions;
+use crate::network::llm::{Among, Grounding};
 use crate::retrieve::{OracleOptions, QNetworkOptions, Search};
 
 /// The largest number of threads of one call.
@@ -91,6 +89,22 @@ pub struct PromptOptions {
     pub name: Option<String>,
     /// What the probability of a token of a title is one of.
     pub among: Among,
+}
+
+/// How a language model generates what is retrieved.
+#[cfg(feature = "llm")]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct GeneratorOptions {
+    /// The generator's name in the manifest; the recipe's by default, or the first.
+    pub name: Option<String>,
+    /// Which of what was written counts.
+    pub grounding: Grounding,
+    /// What distances are weighed by: popularity, or what an encoder or a Q-network says of all items; as the bundle has it
+    /// by default.
+    pub weigh: Option<Judge>,
+    /// How much that counts, γ, at least 0: 0 for the distances alone; as the bundle has it by default.
+    pub gamma: Option<f32>,
 }
 
 impl Default for CallOptions {

@@ -52,9 +52,9 @@ pub use bundle::{
     OracleEntry, PartEntry, Parts, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry,
     RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TokenTableEntry,
 };
-#[cfg(feature = "llm")]
-pub use call::PromptOptions;
 pub use call::{CallOptions, Judge, Rank};
+#[cfg(feature = "llm")]
+pub use call::{GeneratorOptions, PromptOptions};
 pub use cancel::Cancel;
 pub use catalog::{Catalog, Space};
 pub use engine::{Engine, EngineOptions, Memory, PartMemory};
@@ -72,8 +72,6 @@ pub use network::llm::{
 pub use network::{Diffusion, TokenTable};
 pub use ranking::{Origin, Ranking, Stage};
 pub use recommender::{By, Candidates, Event, Recommender};
-#[cfg(feature = "llm")]
-pub use retrieve::GeneratorOptions;
 pub use retrieve::{OracleOptions, QNetworkOptions, Sampler};
 
 #[cfg(doctest)]

@@ -5,11 +5,11 @@ use super::filter::oneiro_call_options;
 use super::judge::judge_of;
 #[cfg(not(feature = "llm"))]
 use super::without_llm::{GeneratorOptions, Grounding};
+#[cfg(feature = "llm")]
+use crate::call::GeneratorOptions;
 use crate::error::Result;
 #[cfg(feature = "llm")]
 use crate::network::llm::Grounding;
-#[cfg(feature = "llm")]
-use crate::retrieve::GeneratorOptions;
 
 /// The likeliest text.
 pub const ONEIRO_GROUNDING_BEST: i32 = 0;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{By, Recommender};
-use crate::call::{CallOptions, Judge};
+use crate::call::CallOptions;
 use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -25,7 +25,10 @@ impl Engine {
         let (name, generator, _) = self.generator(wanted.name.as_deref())?;
         let gamma = wanted.gamma.unwrap_or(generator.gamma);
         let weigh = match wanted.weigh {
-            Some(judge) => Some(weighing(judge)?),
+            Some(judge) => Some(judge.way().ok_or_else(|| {
+                let reason = "is a language model, which cannot be asked about all items";
+                Error::argument("weigh", reason)
+            })?),
             None => generator.weigh.map(By::from),
         };
         if !(0.0..f32::INFINITY).contains(&gamma) {
@@ -93,18 +96,5 @@ impl Recommender {
             options.generator.grounding,
             &options.cancel,
         )
-    }
-}
-
-/// The way whose scores distances are weighed by.
-fn weighing(judge: Judge) -> Result<By> {
-    match judge {
-        Judge::Popularity => Ok(By::Popularity),
-        Judge::Encoder => Ok(By::Encoder),
-        Judge::QNetwork => Ok(By::QNetwork),
-        Judge::LanguageModel => {
-            let reason = "is a language model, which cannot be asked about all items";
-            Err(Error::argument("weigh", reason))
-        }
     }
 }

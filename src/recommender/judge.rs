@@ -72,7 +72,7 @@ impl<T: Candidates + ?Sized> Candidates for &T {
 
 impl Judge {
     /// The way of retrieving that has the same scores, if there is one.
-    fn way(self) -> Option<By> {
+    pub(super) fn way(self) -> Option<By> {
         match self {
             Self::Popularity => Some(By::Popularity),
             Self::Encoder => Some(By::Encoder),

@@ -13,27 +13,10 @@
 use std::sync::Arc;
 
 use super::Scoring;
-use crate::call::Judge;
 use crate::cancel::Cancel;
 use crate::catalog::Space;
 use crate::error::{Error, Result};
-use crate::network::llm::Grounding;
 use crate::ranking::Origin;
-
-/// How a language model generates what is retrieved.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct GeneratorOptions {
-    /// The generator's name in the manifest; the recipe's by default, or the first.
-    pub name: Option<String>,
-    /// Which of what was written counts.
-    pub grounding: Grounding,
-    /// What distances are weighed by: popularity, or what an encoder or a Q-network says of all items; as the bundle has it
-    /// by default.
-    pub weigh: Option<Judge>,
-    /// How much that counts, γ, at least 0: 0 for the distances alone; as the bundle has it by default.
-    pub gamma: Option<f32>,
-}
 
 /// How many rows are scored at once.
 const BLOCK: usize = 4096;

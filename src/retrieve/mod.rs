@@ -18,8 +18,6 @@ use std::time::Instant;
 
 pub(crate) use encoder::by_encoder;
 #[cfg(feature = "llm")]
-pub use ground::GeneratorOptions;
-#[cfg(feature = "llm")]
 pub(crate) use ground::by_generator;
 #[cfg(feature = "llm")]
 pub(crate) use noise::Philox;

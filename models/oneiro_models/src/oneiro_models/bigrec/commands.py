@@ -76,9 +76,9 @@ def run_evaluate(options: argparse.Namespace, data) -> None:
 
     known, words = recommender(options.recommender, data), words_of(data, options.data)
     model = evaluate.Written.load(options.subject, checkpoint_of(options.base), words, data.name)
-    rows, count, found = evaluate.judged(data, options.rows, options.most, known, model, data.seen)
     place = f"DATA/{data.name}{data.split()}"
     made, base = told_base(options.base, place)
+    rows, count, found = evaluate.judged(data, options.rows, options.most, known, model, data.seen)
     parts = [*made, f"{PROGRAM} tune-writer {place} RUN --base {base}{model.options.command()}"]
     chosen = f' --rows "{options.rows}"' if options.rows else ""
     chosen += f" --most {options.most}" if options.most else ""

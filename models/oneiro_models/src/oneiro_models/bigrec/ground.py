@@ -4,8 +4,6 @@
     D̃_i = D̂_i · (1 + s_i)^(−γ)                            s_i: weights, min-max likewise; no weight counts as the least
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from transformers import LlamaForCausalLM
@@ -13,9 +11,6 @@ from transformers import LlamaForCausalLM
 from ..llara.tokenizer import BEGIN, PAD
 
 TOGETHER = 64
-
-Weights = Callable[[list[np.ndarray]], np.ndarray]
-"""Histories → [B, N]; −∞ or NaN where an item has none."""
 
 
 @torch.inference_mode()

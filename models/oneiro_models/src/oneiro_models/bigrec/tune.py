@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from torch import nn
 
 from .. import Problem
 from ..data import Dataset

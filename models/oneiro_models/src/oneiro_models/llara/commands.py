@@ -15,7 +15,7 @@ HELP = {
     "heads": "of the attention, of queries",
     "kv_heads": "of the attention, of keys and values",
     "context": "the most tokens of a text",
-    "prompts": "share of the documents that are prompts of text alone with answers; the others are lists of titles",
+    "prompts": "share of the documents that are not single titles: prompts of text alone with answers; the others are lists",
     "dropout": "share of values dropped in training",
     "left_out": "share of the items of a history that are left out of a document, others each time",
     "learning_rate": "the highest",
