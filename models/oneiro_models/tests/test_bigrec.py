@@ -1,11 +1,13 @@
 """BIGRec on a small made-up world: what is written, what it becomes, and what a bundle makes of it."""
 
 import json
+import shutil
 import subprocess
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from small_world import SMALL, base, data, pieces, words, world  # noqa: F401
 
 from conftest import ONEIRO
@@ -23,6 +25,7 @@ from oneiro_models.bundle.table import values
 from oneiro_models.llara.documents import IGNORED
 from oneiro_models.llara.model import load_checkpoint
 from oneiro_models.llara.tokenizer import BEGIN, END
+from oneiro_models.llara.training import options_of
 
 FEW = dict(rows=40, steps=4, batch=4, validate_every=2)
 
@@ -145,9 +148,15 @@ def test_from_events_to_a_bundle_on_the_command_line(world, base, tmp_path, caps
     shown = capsys.readouterr().out
     for method in ("popularity", "SASRec", "BIGRec, 40 training rows", "BIGRec, 40 training rows, all beams"):
         assert f"| {method} |" in shown
-    assert "by popularity with γ" in shown and "by SASRec with γ" in shown
+    assert "| BIGRec, 40 training rows, weighed by popularity |" in shown and "weighed by SASRec |" in shown and "γ " in shown
+    seed = ["--seed", "1"]
+    assert main(["tune-writer", events, str(tmp_path / "again"), *shared, "--base", str(base), *few, *seed]) == 0
+    assert main(["evaluate-writer", events, str(tmp_path / "again"), *known, "--record", str(tmp_path / "records")]) == 0
     assert main(["results", str(tmp_path / "records"), str(tmp_path / "page.md")]) == 0
-    assert "tune-writer DATA/events.csv RUN --base BASE --rows 40" in (tmp_path / "page.md").read_text("utf-8")
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert "tune-writer DATA/events.csv RUN --base BASE --rows 40" in page and page.count("| popularity |") == 1
+    assert "| BIGRec, 40 training rows, all beams, seed 1 |" in page
+    assert "| BIGRec, 40 training rows, weighed by popularity, mean of 2 seeds |" in page
 
     assert main(["export", events, str(sasrec), str(tmp_path / "plain"), *shared]) == 0
     assert main(["tune-lm", events, str(tmp_path / "lora"), *known, "--steps", "2", "--batch", "2"]) == 0
@@ -164,6 +173,18 @@ def test_from_events_to_a_bundle_on_the_command_line(world, base, tmp_path, caps
     wrong = [*given[:-1], str(tmp_path / "plain")]
     assert main(["export-writer", events, str(run), str(tmp_path / "no"), *wrong]) == 1
     assert "has no language model" in capsys.readouterr().err
+    assert main(["export-writer", events, str(run), str(tmp_path / "no"), *given, "--gamma", "2"]) == 1
+    assert "--gamma says how much --weigh counts" in capsys.readouterr().err
+    other = tmp_path / "other"
+    shutil.copytree(base, other)
+    weights = load_file(other / "checkpoint" / "model.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    drawn = {name: torch.randn(tensor.shape, generator=generator) for name, tensor in weights.items()}
+    save_file(drawn, other / "checkpoint" / "model.safetensors", {"format": "pt"})
+    assert main(["export-writer", events, str(run), str(tmp_path / "no"), *given, "--base", str(other)]) == 1
+    assert "it makes other points of the titles" in capsys.readouterr().err
+    with pytest.raises(Problem, match="lora holds another kind of run"):
+        options_of(tmp_path / "lora", Writing)
 
 
 @pytest.mark.oneiro
@@ -188,6 +209,7 @@ def test_the_library_writes_what_the_run_does(world, data, words, base, tmp_path
         told = json.loads(subprocess.run(command, capture_output=True, check=True, encoding="utf-8", env=environment()).stdout)
         (beams,) = model.texts([np.array(history)])
         away = distances(table, points(model.untuned, beams[:1]))
+        assert len(told["items"]) == data.items
         number = {name: item for item, name in enumerate(data.catalog.ids)}
         for one in told["items"]:
             # Rows are kept in f16.

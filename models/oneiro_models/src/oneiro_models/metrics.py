@@ -7,6 +7,7 @@ Ties count against the method.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import mean, stdev
 
 import numpy as np
 from tqdm import tqdm
@@ -25,6 +26,14 @@ class Figure:
 
     def __str__(self) -> str:
         return f"{self.mean:.4f}" + ("" if self.error is None else f" ± {self.error:.4f}")
+
+
+def over_seeds(found: list[dict[str, Figure]]) -> dict[str, Figure]:
+    """The mean of each figure over seeds and their standard deviation; of one seed what it is."""
+    if len(found) == 1:
+        return found[0]
+    means = {name: [one[name].mean for one in found] for name in found[0]}
+    return {name: Figure(mean(values), stdev(values)) for name, values in means.items()}
 
 
 def ranks(scores: np.ndarray, left_out: list, targets: np.ndarray) -> np.ndarray:

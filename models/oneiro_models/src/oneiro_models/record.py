@@ -14,6 +14,11 @@ def file_name(*parts: str) -> str:
     return "--".join(re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-") for part in parts if part)
 
 
+def seedless(command: str) -> str:
+    """A command without the seed of its RUN; that of a BASE stays, for another base is another model."""
+    return re.sub(r"( RUN\b[^&]*?) --seed \d+", r"\1", command)
+
+
 def keep(record, folder: Path, name: str) -> Path:
     """Writes a dataclass as `name` in a folder, in place of an older record of that name."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,14 @@
 """Results of evaluations, and the page that shows the records of them all."""
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from statistics import mean, stdev
 
 from . import Problem
-from .metrics import Figure, as_table
-from .record import file_name, keep
+from .metrics import Figure, as_table, over_seeds
+from .record import file_name, keep, seedless
 
 SUFFIX = ".result.json"
 CLOSE = 1e-4
@@ -32,7 +30,10 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Result:
-    """One evaluation: the figures of a `subject` (a run, a bundle; None: baselines alone) and of every baseline."""
+    """One evaluation: the figures of a `subject` (a run, a bundle; None: baselines alone) and of every baseline.
+
+    A subject of several ways has a figure for each, called `subject, way`. `chosen`: what was chosen on rows of their own.
+    """
 
     data_set: str
     rows: str
@@ -43,15 +44,24 @@ class Result:
     subject: str | None = None
     seed: int | None = None
     epoch: int | None = None
+    chosen: str | None = None
+
+    @property
+    def is_run(self) -> bool:
+        return self.seed is not None or self.epoch is not None
 
     @property
     def configuration(self) -> str:
         """The command of a run, without its seed."""
-        return re.sub(r" --seed \d+", "", self.command)
+        return seedless(self.command)
+
+    def is_own(self, method: str) -> bool:
+        """Whether a figure is the subject's; else it is a baseline's."""
+        return self.subject is not None and (method == self.subject or method.startswith(f"{self.subject}, "))
 
     def file(self) -> str:
         """A file name that another evaluation of the same subject on the same rows has too; of runs, one with the same options."""
-        configuration = sha256(self.configuration.encode()).hexdigest()[:8] if self.epoch else ""
+        configuration = sha256(self.configuration.encode()).hexdigest()[:8] if self.is_run else ""
         seed = "" if self.seed is None else f"seed {self.seed}"
         return file_name(self.data_set, self.rows, self.seen, self.subject or "baselines", configuration, seed) + SUFFIX
 
@@ -90,14 +100,15 @@ def _section(rows: str, seen: str, group: list[Result]) -> str:
     shown, others = _best(group)
     methods, notes = {}, []
     for result in shown:
+        seed = f", seed {result.seed}" if result.seed is not None else ""
         for method, found in result.figures.items():
-            if method == result.subject:
-                seed = f", seed {result.seed}" if result.seed is not None else ""
-                method += seed
-                kept = f" (epoch {result.epoch} kept)" if result.epoch else ""
-                notes.append(f"- {method}: `{result.command}`{kept}")
-            methods.setdefault(method, found)
-    methods |= {f"{runs[0].subject}, mean of {len(runs)} seeds": _spread(runs) for runs in _configurations(shown) if len(runs) > 1}
+            methods.setdefault(method + seed * result.is_own(method), found)
+        if result.subject is not None:
+            told = [f"epoch {result.epoch} kept"] * bool(result.epoch) + [result.chosen] * bool(result.chosen)
+            notes.append(f"- {result.subject}{seed}: `{result.command}`" + (f" ({'; '.join(told)})" if told else ""))
+    for runs in _configurations(shown):
+        if len(runs) > 1:
+            methods |= {f"{method}, mean of {len(runs)} seeds": found for method, found in _spread(runs).items()}
     baselines = [result.command for result in group if result.subject is None]
     notes += [f"- baselines: `{command}`" for command in baselines[:1]]
     ordered = dict(sorted(methods.items(), key=lambda one: one[1]["NDCG@10"].mean))
@@ -113,22 +124,22 @@ def _best(group: list[Result]) -> tuple[list[Result], list[list[Result]]]:
     ranked = [sorted(found, key=_hits, reverse=True) for found in networks.values()]
     best = [result for configurations in ranked for result in configurations[0]]
     others = sorted((runs for configurations in ranked for runs in configurations[1:]), key=_hits, reverse=True)
-    return [result for result in group if not result.epoch or result in best], others
+    return [result for result in group if not result.is_run or result in best], others
 
 
 def _configurations(results: list[Result]) -> list[list[Result]]:
     """The runs, those that differ by their seed alone together."""
     found: dict[tuple, list[Result]] = {}
     for result in results:
-        if result.epoch:
+        if result.is_run:
             found.setdefault((result.subject, result.configuration), []).append(result)
     return list(found.values())
 
 
-def _spread(runs: list[Result]) -> dict[str, Figure]:
-    """The mean over seeds and the standard deviation."""
-    seeds = {name: [run.figures[run.subject][name].mean for run in runs] for name in runs[0].figures[runs[0].subject]}
-    return {name: Figure(mean(values), stdev(values)) for name, values in seeds.items()}
+def _spread(runs: list[Result]) -> dict[str, dict[str, Figure]]:
+    """Of each way of the subject: the mean over seeds and the standard deviation."""
+    ways = [method for method in runs[0].figures if runs[0].is_own(method)]
+    return {way: over_seeds([run.figures[way] for run in runs]) for way in ways}
 
 
 def _hits(runs: list[Result]) -> float:
@@ -144,7 +155,7 @@ def _listed(configurations: list[list[Result]]) -> str:
     for runs in configurations:
         options = runs[0].configuration.partition(" RUN")[2].strip() or "the defaults"
         gains = sum(run.figures[run.subject]["NDCG@10"].mean for run in runs) / len(runs)
-        epochs = ", ".join(str(run.epoch) for run in runs)
+        epochs = ", ".join(str(run.epoch or "") for run in runs)
         lines.append(f"| `{options}` | {len(runs)} | {_hits(runs):.4f} | {gains:.4f} | {epochs} |")
     return "\n".join(lines) + "\n"
 
@@ -154,7 +165,7 @@ def _agree(group: list[Result]) -> None:
     known: dict[str, dict] = {}
     for result in group:
         for method, found in result.figures.items():
-            if method != result.subject and not _close(known.setdefault(method, found), found):
+            if not result.is_own(method) and not _close(known.setdefault(method, found), found):
                 raise Problem(f"{result.file()} differs from another result in the figures of {method}: evaluate them anew")
 
 

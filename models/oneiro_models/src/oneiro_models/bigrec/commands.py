@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from .. import Problem
 from ..llara.commands import RECOMMENDER, add_options, checkpoint_of, given, told_base, told_recommender
 from .options import Writing
 
@@ -48,7 +49,7 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     export.add_argument("--bundle", type=Path, required=True, help="folder of a bundle with the language model, all of which is taken over")
     export.add_argument("--base", type=Path, required=True, help="the checkpoint that the run's adapter is for")
     export.add_argument("--weigh", choices=["popularity", "encoder"], help="what distances are weighed by")
-    export.add_argument("--gamma", type=float, default=1.0, help="how much that counts")
+    export.add_argument("--gamma", type=float, help="how much that counts (default: 1)")
 
 
 def run_tune(options: argparse.Namespace, data) -> None:
@@ -78,15 +79,17 @@ def run_evaluate(options: argparse.Namespace, data) -> None:
     model = evaluate.Written.load(options.subject, checkpoint_of(options.base), words, data.name)
     place = f"DATA/{data.name}{data.split()}"
     made, base = told_base(options.base, place)
-    rows, count, found = evaluate.judged(data, options.rows, options.most, known, model, data.seen)
+    rows, count, found, gammas = evaluate.judged(data, options.rows, options.most, known, model)
     parts = [*made, f"{PROGRAM} tune-writer {place} RUN --base {base}{model.options.command()}"]
     chosen = f' --rows "{options.rows}"' if options.rows else ""
     chosen += f" --most {options.most}" if options.most else ""
     shown = told_recommender(options.recommender)
     parts.append(f"{PROGRAM} evaluate-writer {place} RUN --base {base} --recommender {shown}{chosen}")
     subject = model.options.described()
-    result = Result(data.name, rows, count, data.seen, " && ".join(parts), found, subject=subject, seed=model.options.seed)
-    print(f"{data.name}: {count} rows, {rows}\n\n{as_table(found)}")
+    result = Result(
+        data.name, rows, count, data.seen, " && ".join(parts), found, subject=subject, seed=model.options.seed, chosen=gammas
+    )
+    print(f"{data.name}: {count} rows, {rows}; {gammas}\n\n{as_table(found)}")
     if options.record:
         print(f"\nkept in {result.save(options.record)}")
 
@@ -96,8 +99,11 @@ def run_export(options: argparse.Namespace, data) -> None:
     from ..llara.words import words_of
     from .export import export_writer
 
+    if options.gamma is not None and not options.weigh:
+        raise Problem("--gamma says how much --weigh counts, which is not given")
     words, base = words_of(data, options.data), checkpoint_of(options.base)
-    weighs = f" --weigh {options.weigh} --gamma {options.gamma:g}" if options.weigh else ""
+    gamma = 1.0 if options.gamma is None else options.gamma
+    weighs = f" --weigh {options.weigh} --gamma {gamma:g}" if options.weigh else ""
     command = f"{PROGRAM} export-writer DATA RUN OUT --bundle BUNDLE --base BASE{weighs}"
-    export_writer(options.subject, base, options.bundle, options.out, words, data.name, options.weigh, options.gamma, command)
+    export_writer(options.subject, base, options.bundle, options.out, words, data.name, options.weigh, gamma, command)
     print(f"wrote {options.out}")

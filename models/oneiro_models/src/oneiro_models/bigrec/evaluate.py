@@ -1,6 +1,6 @@
 """BIGRec beside the recommender, popularity and Markov, by the rank of every row's target among all items.
 
-γ is chosen by NDCG@10 on rows of their own, which the figures leave out: for popularity among 0, 1 … 99, for the recommender
+γ is chosen by NDCG@10 on rows of their own (`choosing`), which the figures leave out: for popularity among 0, 1 … 99, for the recommender
 among 0, 0.01 … 0.99, 1 … 99 (the reference's grids; it chooses one for each figure).
 """
 
@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from peft import PeftModel
+from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from .. import Problem
 from ..baselines import Markov, Popularity
 from ..data import Dataset, Rows
+from ..language_model import piece, tokenizer_of
 from ..llara.heldout import SEED
 from ..llara.model import load_checkpoint
 from ..llara.recommender import Recommender
@@ -22,6 +24,7 @@ from ..llara.tokenizer import END, PAD, Pieces
 from ..llara.training import options_of
 from ..llara.words import Words
 from ..metrics import Figure, evaluate, figures, ranks
+from .choosing import parted
 from .ground import distances, points, weighed
 from .options import Writing
 from .prompts import Prompts
@@ -30,8 +33,6 @@ BEAMS = 4
 TOKENS = 48
 """The most of a text: more than any title of ours has."""
 TOGETHER = 32
-CHOOSING = 1000
-"""The most rows that γ is chosen on, and never more than a quarter of all."""
 POPULARITY = list(range(100))
 COLLABORATIVE = [step / 100 for step in range(100)] + list(range(1, 100))
 
@@ -43,15 +44,18 @@ class Written:
     tuned: torch.nn.Module
     untuned: torch.nn.Module
     prompts: Prompts
-    tokenizer: object
+    tokenizer: Tokenizer
+    plain: Tokenizer
+    """Which takes nothing in a text for more than text."""
     options: Writing
 
     @classmethod
     def load(cls, folder: Path, base: Path, words: Words, name: str) -> "Written":
         options = options_of(folder, Writing)
         untuned, tokenizer = load_checkpoint(base)
+        plain = tokenizer_of(tokenizer.to_str().encode())
         tuned = PeftModel.from_pretrained(load_checkpoint(base)[0], folder / "adapter").merge_and_unload().eval()
-        return cls(tuned, untuned, Prompts(tokenizer, Pieces.of(tokenizer, words).titles, name), tokenizer, options)
+        return cls(tuned, untuned, Prompts(tokenizer, Pieces.of(tokenizer, words).titles, name), tokenizer, plain, options)
 
     @torch.inference_mode()
     def texts(self, histories: list[np.ndarray]) -> list[list[list[int]]]:
@@ -72,58 +76,49 @@ class Written:
         return found
 
     def bare(self, tokens: list[int]) -> list[int]:
-        """What was written up to a title's end; encoded anew if quotes have to go."""
+        """A text up to a title's end, without double quotes around it, encoded anew: of titles and of what was written alike."""
         tokens = tokens[: tokens.index(END)] if END in tokens else tokens
-        text = self.tokenizer.decode(tokens, skip_special_tokens=False)
-        bare = text.strip('"')
-        return tokens if bare == text else self.tokenizer.encode(bare, add_special_tokens=False).ids
+        return piece(self.plain, self.tokenizer.decode(tokens, skip_special_tokens=False).strip('"'))
 
-    def away(self, rows: Rows) -> dict[str, np.ndarray]:
+    def away(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Distances of all items for each row, [n, N]: to the likeliest text, and to the nearest of all beams."""
-        table = points(self.untuned, self.prompts.titles)
+        table = points(self.untuned, [self.bare(title) for title in self.prompts.titles])
         texts = self.texts(rows.histories)
         near = points(self.untuned, [beam for beams in texts for beam in beams]).reshape(len(texts), BEAMS, -1)
-        return {
-            "": np.stack([distances(table, own[:1]) for own in near]),
-            ", all beams": np.stack([distances(table, own) for own in near]),
-        }
+        return np.stack([distances(table, own[:1]) for own in near]), np.stack([distances(table, own) for own in near])
 
 
 def judged(
-    data: Dataset, kind: str | None, most: int | None, known: Recommender, model: Written, seen: str
-) -> tuple[str, int, dict[str, dict[str, Figure]]]:
-    """What the rows are, how many are judged, and the figures of every method on them."""
+    data: Dataset, kind: str | None, most: int | None, known: Recommender, model: Written
+) -> tuple[str, int, dict[str, dict[str, Figure]], str]:
+    """What the rows are, how many are judged, the figures of every method on them, and the γ that were chosen."""
     kind = kind or data.kinds()[0]
-    rows = data.validation_rows(kind)
-    numbers = np.array([row for row, history in enumerate(rows.histories) if len(history)])
-    called = f"{kind}, with a past"
-    if most is not None and len(numbers) > most:
-        numbers = np.sort(np.random.default_rng(SEED).choice(numbers, most, replace=False))
-        called += f", {most} drawn"
-    if len(numbers) < 8:
-        raise Problem(f"{data.name} has {len(numbers)} rows with a past: too few to choose γ on some of them")
-    rows = Rows([rows.histories[row] for row in numbers], rows.targets[numbers])
-    chosen = np.zeros(len(rows), bool)
-    chosen[np.random.default_rng(SEED).choice(len(rows), min(CHOOSING, len(rows) // 4), replace=False)] = True
-    left_out = rows.histories if seen == "exclude" else [[]] * len(rows)
+    choosing, rows = parted(data.validation_rows(kind))
+    if not len(choosing):
+        raise Problem(f"{data.name} has fewer than four rows with a past: too few to choose γ on some")
+    called = f"{kind}, with a past, but those that γ is chosen on"
+    if most is not None and len(rows) > most:
+        drawn = np.sort(np.random.default_rng(SEED).choice(len(rows), most, replace=False))
+        rows, called = Rows([rows.histories[row] for row in drawn], rows.targets[drawn]), f"{called}, {most} drawn"
 
-    def ranked(scores: np.ndarray) -> np.ndarray:
-        return ranks(scores, left_out, rows.targets)
+    def ranked(scores: np.ndarray, rows: Rows) -> np.ndarray:
+        return ranks(scores, rows.histories if data.seen == "exclude" else [[]] * len(rows), rows.targets)
 
     popularity = Popularity(data.train, data.items)
     methods = {"popularity": popularity, "Markov": Markov(data.train, data.items), known.name: known.score}
-    found = {name: figures(evaluate(score, rows, seen)[~chosen]) for name, score in methods.items()}
-    weights = {
-        "popularity": (POPULARITY, data.train.counts(data.items).astype(np.float32)[None]),
-        known.name: (COLLABORATIVE, np.concatenate([known.score([history]) for history in rows.histories])),
-    }
-    name = model.options.described()
-    for which, away in model.away(rows).items():
-        found[f"{name}{which}"] = figures(ranked(-away)[~chosen])
-        for by, (grid, own) in weights.items() if not which else ():
-            gamma = best(grid, lambda gamma: ranked(-weighed(away, own, gamma))[chosen])
-            found[f"{name}, by {by} with γ {gamma:g}"] = figures(ranked(-weighed(away, own, gamma))[~chosen])
-    return f"{called}, but those that γ is chosen on", int((~chosen).sum()), found
+    found = {name: figures(evaluate(score, rows, data.seen)) for name, score in methods.items()}
+    name, told = model.options.described(), []
+    nearest, any_beam = model.away(rows)
+    found[name], found[f"{name}, all beams"] = (figures(ranked(-away, rows)) for away in (nearest, any_beam))
+    tried, _ = model.away(choosing)
+    counts = data.train.counts(data.items).astype(np.float32)
+    weights = {"popularity": (POPULARITY, lambda rows: counts[None]), known.name: (COLLABORATIVE, lambda rows: known.score(rows.histories))}
+    for by, (grid, of) in weights.items():
+        own, others = of(choosing), of(rows)
+        gamma = best(grid, lambda gamma: ranked(-weighed(tried, own, gamma), choosing))
+        found[f"{name}, weighed by {by}"] = figures(ranked(-weighed(nearest, others, gamma), rows))
+        told.append(f"γ {gamma:g} by {by}")
+    return called, len(rows), found, ", ".join(told)
 
 
 def best(grid: list, ranks_of) -> float:

@@ -12,14 +12,19 @@ from ..bundle import Bundle, BundleWriter
 from ..bundle.table import table
 from ..checkpoint import Checkpoint
 from ..export_llm import check
-from ..language_model import LanguageModel, titled
+from ..language_model import LanguageModel, titled, tokenizer_of
+from ..llara.model import load_checkpoint
 from ..llara.training import options_of
 from ..llara.words import Words
 from ..lora import Adapter
 from .evaluate import BEAMS, TOKENS
+from .ground import points
 from .options import Writing
 from .prompts import SEPARATOR, WINDOW, text_of
 
+ALIKE = 0.9
+"""The least mean cosine between what a checkpoint and its quantised form make of titles."""
+LOOKED_AT = 16
 WRITER = "bigrec"
 """What adapter, prompt and generator are called."""
 
@@ -46,8 +51,10 @@ def export_writer(
     writer.part(part, f"{part}.onnx_adapter", adapter_file(checkpoint, Adapter(run / "adapter")))
     contract["adapters"][WRITER] = part
     writer.prompt(WRITER, language_model=model, adapter=WRITER, text=text_of(name), separator=SEPARATOR, history=WINDOW)
-    rows = f"{model}.titles"
-    writer.table(rows, table(of_titles(given, model), "f16"), **{rows: "l2"})
+    rows, points_of = f"{model}.titles", of_titles(given, model)
+    if not alike(points_of, base, checkpoint, words.titles):
+        raise Problem(f"{base} is not what the language model of {bundle} was made of: it makes other points of the titles")
+    writer.table(rows, table(points_of, "f16"), **{rows: "l2"})
     weighs = {"weigh": weigh, "gamma": gamma} if weigh else {}
     writer.generator(WRITER, prompt=WRITER, space=rows, beams=BEAMS, tokens=TOKENS, **weighs)
     provenance = writer.manifest.setdefault("provenance", {})
@@ -56,7 +63,19 @@ def export_writer(
 
 
 def of_titles(bundle: Bundle, name: str) -> np.ndarray:
-    """What the bundle's own model, without an adapter, makes of every title; f32 [N, D]."""
+    """What the bundle's own model, without an adapter, makes of every title, without double quotes around it; f32 [N, D]."""
     model = LanguageModel(bundle, name)
-    read = [model.read(model.begin + titled(model.tokenizer, title, None))[0][-1] for title in bundle.strings("titles")]
+    bare = [title.strip('"') for title in bundle.strings("titles")]
+    read = [model.read(model.begin + titled(model.tokenizer, title, None))[0][-1] for title in bare]
     return np.stack(read).astype(np.float32)
+
+
+def alike(points_of: np.ndarray, base: Path, checkpoint: Checkpoint, titles: list[str]) -> bool:
+    """Whether the checkpoint makes the same of the first titles, but for what quantising changes."""
+    plain = tokenizer_of(checkpoint.tokenizer)
+    own = points(load_checkpoint(base)[0], [titled(plain, title.strip('"'), None) for title in titles[:LOOKED_AT]])
+    if own.shape[1] != points_of.shape[1]:
+        return False
+    other = points_of[: len(own)]
+    cosines = (own * other).sum(1) / np.maximum(np.linalg.norm(own, axis=1) * np.linalg.norm(other, axis=1), 1e-12)
+    return bool(cosines.mean() > ALIKE)

@@ -1,6 +1,6 @@
 """BIGRec's prompts as tokens.
 
-The layout is the authors', the words are ours: titles in double quotes, the oldest first, a line with a space behind the input.
+The layout is the authors', without the line of preamble before it, the words are ours: titles in double quotes, the oldest first, a line with a space behind the input.
 The quote that opens the answer belongs to the prompt here, and what closes it is the token that ends a title: so that what may
 follow the prompt is a title of the catalog, and nothing else need be.
 """
@@ -15,8 +15,8 @@ from ..llara.words import DOMAINS, HISTORY, THINGS
 
 SEPARATOR = '", "'
 TEXT = (
-    "### Instruction:\nFrom the {things} that this user {did}, recommend a new one.\n\n"
-    '### Input:\nThis user {did} these before: "{history}"\n \n'
+    "### Instruction:\nFrom the {things} that this user has {did}, recommend a new one.\n\n"
+    '### Input:\nThis user has {did} these before: "{history}"\n \n'
     '### Response:\n"'
 )
 

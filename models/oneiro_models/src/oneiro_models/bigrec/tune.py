@@ -2,7 +2,8 @@
 
 As the reference: LoRA on a sample of the training rows, the loss on the whole text, prompt included, AdamW with a rate that falls
 in a line after 20 steps of warming up, and the adapter kept that does best on validation rows; it ends when that has not got
-better for a while.
+better for a while. Where the reference differs: it validates by the whole text, we by the answer, and none of its prompts opens
+with the quote of the answer.
 """
 
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..llara.tokenizer import PAD, Pieces
 from ..llara.training import Training
 from ..llara.tune import answer_loss
 from ..llara.words import Words, histories
+from .choosing import parted
 from .options import Writing
 from .prompts import Prompts
 
@@ -54,12 +56,12 @@ class Writer(Training):
             raise Problem(f"{data.name} has {len(rows)} training rows, not {options.rows}")
         chosen = generator.choice(len(rows), options.rows, replace=False) if options.rows else np.arange(len(rows))
         self.rows = [rows[row] for row in chosen]
-        held_out = data.validation_rows()
-        numbers = np.random.default_rng(0).permutation(len(held_out))
-        numbers = [row for row in numbers if len(held_out.histories[row])][:VALIDATED]
-        self.held_out = [(held_out.histories[row], int(held_out.targets[row])) for row in numbers]
+        choosing, _ = parted(data.validation_rows())
+        self.held_out = list(zip(choosing.histories, choosing.targets.tolist()))[:VALIDATED]
+        if not self.held_out:
+            raise Problem(f"{data.name} has fewer than four validation rows with a past: too few to choose the adapter on some")
         own = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(own, lr=options.learning_rate, fused=True)
+        self.optimizer = torch.optim.AdamW(own, lr=options.learning_rate, weight_decay=0.0, fused=True)
 
     def advance(self) -> dict[str, float]:
         options, generator = self.options, generator_of(self.options.seed, self.step)

@@ -1,15 +1,13 @@
 """Records of choices among twenty, and their section of the page of results."""
 
 import json
-import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from statistics import mean, stdev
 
 from .. import Problem
-from ..metrics import Figure, as_table
-from ..record import file_name, keep
+from ..metrics import Figure, as_table, over_seeds
+from ..record import file_name, keep, seedless
 
 SUFFIX = ".choice.json"
 
@@ -39,7 +37,7 @@ class Choices:
     @property
     def configuration(self) -> str:
         """The command without the seed of the tuning."""
-        return re.sub(r"(tune-lm.*?) --seed \d+", r"\1", self.command)
+        return seedless(self.command)
 
     def file(self) -> str:
         """A name that another evaluation of the same configuration and seed on the same rows has too."""
@@ -88,7 +86,7 @@ def _table(group: list[Choices]) -> str:
         for name in runs[0].own:
             shown = [run.own[name] for run in runs if name in run.own]
             several = f", mean of {len(shown)} seeds" if len(shown) > 1 else ""
-            methods[f"{subject}: {name}{several}"] = _over(shown)
+            methods[f"{subject}: {name}{several}"] = over_seeds(shown)
         seeds = ", ".join(str(run.seed) for run in runs if run.seed is not None)
         subject += f", seed{'s' * (len(runs) > 1)} {seeds}" if seeds else ""
         notes.append(f"- {subject}: `{runs[0].configuration}`")
@@ -100,10 +98,3 @@ def _configurations(group: list[Choices]) -> list[list[Choices]]:
     for one in group:
         found.setdefault((one.subject, one.configuration), []).append(one)
     return list(found.values())
-
-
-def _over(seeds: list[dict[str, Figure]]) -> dict[str, Figure]:
-    if len(seeds) == 1:
-        return seeds[0]
-    means = {name: [found[name].mean for found in seeds] for name in seeds[0]}
-    return {name: Figure(mean(values), stdev(values)) for name, values in means.items()}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -120,4 +120,6 @@ def options_of(folder: Path, kind: type):
     except FileNotFoundError:
         raise Problem(f"{folder} holds no run: it has no options.json") from None
     found.pop("data", None)
-    return replace(kind(), **found)
+    if found.keys() != {field.name for field in fields(kind)}:
+        raise Problem(f"{folder} holds another kind of run, or one of another version: its options are {', '.join(sorted(found))}")
+    return kind(**found)
