@@ -252,7 +252,7 @@ ONEIRO_API const char *oneiro_runtime_path(void);
 
 /**
  * Takes one message of a level (ONEIRO_LOG_ERROR and up). The message is borrowed for the call. The one callback that
- * may come from any thread; it must not unwind or longjmp, and should return soon.
+ * may come from any thread; it must not unwind or longjmp, nor call the library, and should return soon.
  */
 typedef void (*oneiro_log_fn)(void *user_data, int32_t level, const char *message);
 
@@ -1579,8 +1579,10 @@ oneiro_status oneiro_recommender_disliked(const oneiro_recommender *recommender,
  * options: borrowed for the call; NULL for defaults.
  * out:     yours; free with oneiro_ranking_free.
  * Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter or the arrangement names a tag that the attribute does not
- *          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, oracle,
- *          attribute or space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+ *          have, or a number out of range; a `gamma` above 0 with nothing to weigh by, or `weigh` where `gamma` is 0),
+ *          ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, oracle, Q-network, prompt, generator, attribute or
+ *          space), ONEIRO_TOO_LONG (the prompt is longer than the language model's context), ONEIRO_CANCELLED,
+ *          ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
  * Threads: alone on this recommender.
  */
 ONEIRO_API
@@ -1819,7 +1821,10 @@ oneiro_status oneiro_recommender_similar_to(const oneiro_recommender *recommende
 /** All texts that the search found: an item is as far away as from the nearest. */
 #define ONEIRO_GROUNDING_ALL 1
 
-/** The likeliest title of the catalog: nothing else is written. */
+/**
+ * The likeliest title of the catalog: nothing else is written. The bundle has the tree of titles of the language model, or
+ * the call fails with ONEIRO_UNSUPPORTED.
+ */
 #define ONEIRO_GROUNDING_TITLE 2
 
 /* ---- Prompt: what a language model is to continue ---------------------------------------------- */

@@ -50,7 +50,8 @@ pub use bundle::{
     AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry,
     GraphEntry, HeadEntry, IndexEntry, LanguageGraph, LanguageModelEntry, Length, Manifest, Metric,
     OracleEntry, PartEntry, Parts, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry,
-    RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TokenTableEntry,
+    RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry,
+    TokenTableEntry, WeighEntry,
 };
 pub use call::{CallOptions, Judge, Rank};
 #[cfg(feature = "llm")]

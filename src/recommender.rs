@@ -533,6 +533,10 @@ impl Recommender {
         if let Some(prompt) = &options.prompt.name {
             self.engine.prompt(Some(prompt))?;
         }
+        #[cfg(feature = "llm")]
+        if let Some(generator) = &options.generator.name {
+            self.engine.generator(Some(generator))?;
+        }
         options.cancel.check()?;
         let (catalog, seen) = (self.engine.catalog(), self.engine.manifest().seen);
         let admission = filter.admission(catalog, self.items(), seen)?;

@@ -9,6 +9,8 @@
 mod changed;
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use oneiro::{
     By, CallOptions, Engine, Error, Filter, Grounding, Judge, Origin, Prompt, Ranking, Seen,
@@ -182,20 +184,74 @@ fn many_users_get_what_each_gets_alone() {
     for (user, history) in users.iter_mut().zip([&[3, 9][..], &[1], &[30, 2, 5]]) {
         user.observe_items(history).unwrap();
     }
-    let (filter, options) = (Filter::default(), CallOptions::default());
-    let together = engine
-        .retrieve_batch(&mut users, By::Generate, 6, &filter, &options)
-        .unwrap();
-    for (user, found) in users.iter_mut().zip(together) {
-        assert_eq!(user.cached_bytes(), 0);
-        let alone = user
-            .retrieve_with(By::Generate, 6, &filter, &options)
+    let filter = Filter::default();
+    for (grounding, gamma) in [
+        (Grounding::Best, None),
+        (Grounding::Best, Some(0.0)),
+        (Grounding::All, Some(0.0)),
+    ] {
+        let options = options(grounding, gamma);
+        let together = engine
+            .retrieve_batch(&mut users, By::Generate, 6, &filter, &options)
             .unwrap();
-        assert_eq!(
-            (alone.items(), alone.scores()),
-            (found.items(), found.scores())
-        );
+        for (user, found) in users.iter_mut().zip(together) {
+            assert_eq!(user.cached_bytes(), 0);
+            let alone = user
+                .retrieve_with(By::Generate, 6, &filter, &options)
+                .unwrap();
+            user.trim();
+            assert_eq!(alone.items(), found.items(), "{grounding:?}, {gamma:?}");
+            for (own, other) in alone.scores().iter().zip(found.scores()) {
+                assert!(
+                    (own - other).abs() <= TOLERANCE,
+                    "{own} alone, {other} of many"
+                );
+            }
+        }
     }
+}
+
+#[test]
+fn requests_at_any_moment_end_in_an_answer_or_in_cancelled_and_deadlines_too() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 9]).unwrap();
+    let filter = Filter::default();
+    let whole = user
+        .retrieve_with(By::Generate, 5, &filter, &CallOptions::default())
+        .unwrap();
+    let (mut stopped, mut late) = (0, 0);
+    for round in 0..60 {
+        let mut options = CallOptions::default();
+        let moment = Duration::from_micros(round * 100);
+        let by_request = round % 2 == 0;
+        let button = options.cancel.clone();
+        if !by_request {
+            options.deadline = Some(moment);
+        }
+        user.trim();
+        let found = thread::scope(|scope| {
+            if by_request {
+                scope.spawn(move || {
+                    thread::sleep(moment);
+                    button.request();
+                });
+            }
+            user.retrieve_with(By::Generate, 5, &filter, &options)
+        });
+        match found {
+            Ok(found) => assert_eq!(found.items(), whole.items()),
+            Err(Error::Cancelled) => stopped += 1,
+            Err(Error::DeadlineExceeded) => late += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(
+        stopped > 0 && late > 0,
+        "none came in time to stop anything"
+    );
+    let again = user.retrieve_with(By::Generate, 5, &filter, &CallOptions::default());
+    assert_eq!(again.unwrap().items(), whole.items());
 }
 
 #[test]
@@ -230,11 +286,15 @@ fn what_cannot_be_is_said_and_a_stop_does_no_harm() {
     refused(ask_other(&wrong), "weigh");
     let mut other = CallOptions::default();
     other.generator.name = Some("other".into());
-    let outcome = ask(&other);
-    assert!(
-        matches!(&outcome, Err(Error::Unsupported { what }) if what == "generator `other`"),
-        "{outcome:?}"
-    );
+    for by in [By::Generate, By::Popularity] {
+        let outcome = user.retrieve_with(by, 5, &Filter::default(), &other);
+        assert!(
+            matches!(&outcome, Err(Error::Unsupported { what }) if what == "generator `other`"),
+            "{outcome:?}"
+        );
+    }
+    let mut ask =
+        |options: &CallOptions| user.retrieve_with(By::Generate, 5, &Filter::default(), options);
     let stopped = CallOptions::default();
     stopped.cancel.request();
     let outcome = ask(&stopped);
@@ -267,7 +327,7 @@ fn a_recipe_may_generate() {
 
 #[test]
 fn a_manifest_with_a_generator_that_cannot_be_is_refused() {
-    let wrong: [(&str, Value, &str); 9] = [
+    let wrong: [(&str, Value, &str); 12] = [
         ("prompt", json!("other"), "prompt"),
         ("prompt", json!("hybrid"), "prompt"),
         ("space", json!("other"), "space"),
@@ -277,6 +337,9 @@ fn a_manifest_with_a_generator_that_cannot_be_is_refused() {
         ("tokens", json!(0), "tokens"),
         ("gamma", json!(-1.0), "gamma"),
         ("weigh", json!("generate"), "weigh"),
+        ("weigh", json!("oracle"), "weigh"),
+        ("weigh", json!("encoder"), "weigh"),
+        ("weigh", json!("q_network"), "weigh"),
     ];
     for (field, value, at) in wrong {
         let folder = changed::copy(BUNDLE, |manifest| {
@@ -293,6 +356,22 @@ fn a_manifest_with_a_generator_that_cannot_be_is_refused() {
     });
     let error = Engine::open(folder.path()).unwrap_err().to_string();
     assert!(error.contains("generators.bigrec.weigh"), "{error}");
+    for (what, field, value) in [
+        ("begin", "begin", Value::Null),
+        ("stop", "stop", json!([])),
+        ("head", "head", Value::Null),
+    ] {
+        let folder = changed::copy(BUNDLE, |manifest| {
+            manifest["language_models"]["lm"][field] = value;
+        });
+        let error = Engine::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("with a `{what}`")), "{error}");
+    }
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["spaces"]["text"]["bias"] = json!(true);
+    });
+    let error = Engine::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("generators.bigrec.space"), "{error}");
     let folder = changed::copy(BUNDLE, |manifest| {
         manifest["prompts"]["write"]["candidates"] = json!(3);
     });

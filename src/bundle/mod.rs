@@ -17,11 +17,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use manifest::MAX_MANIFEST_BYTES;
+#[cfg(feature = "llm")]
+pub(crate) use manifest::MOST_BEAMS;
 pub use manifest::{
     AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry, GraphEntry,
     HeadEntry, IndexEntry, LanguageModelEntry, Length, Manifest, Metric, OracleEntry, PartEntry,
     Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry, RecallEntry, RecipeEntry,
-    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry, TokenTableEntry,
+    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry, TokenTableEntry, WeighEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
@@ -167,12 +169,11 @@ impl Bundle {
                 spaces[&entry.input].stored_empty_row()?;
             }
         }
-        if manifest
-            .recipe
-            .steps
-            .iter()
-            .any(|step| step.retrieve == Some(RetrieveEntry::Popularity))
-            || manifest.recipe.cold == RetrieveEntry::Popularity
+        let (recipe, mut generators) = (&manifest.recipe, manifest.generators.values());
+        let mut steps = recipe.steps.iter();
+        if recipe.cold == RetrieveEntry::Popularity
+            || steps.any(|step| step.retrieve == Some(RetrieveEntry::Popularity))
+            || generators.any(|generator| generator.weigh == Some(WeighEntry::Popularity))
         {
             catalog.counts()?;
         }

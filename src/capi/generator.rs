@@ -15,7 +15,8 @@ use crate::network::llm::Grounding;
 pub const ONEIRO_GROUNDING_BEST: i32 = 0;
 /// All texts that the search found: an item is as far away as from the nearest.
 pub const ONEIRO_GROUNDING_ALL: i32 = 1;
-/// The likeliest title of the catalog: nothing else is written.
+/// The likeliest title of the catalog: nothing else is written. The bundle has the tree of titles of the language model, or
+/// the call fails with ONEIRO_UNSUPPORTED.
 pub const ONEIRO_GROUNDING_TITLE: i32 = 2;
 
 fn grounding_of(grounding: i32) -> Result<Grounding> {

@@ -25,7 +25,7 @@ pub const ONEIRO_LOG_DEBUG: i32 = 4;
 pub const ONEIRO_LOG_TRACE: i32 = 5;
 
 /// Takes one message of a level (ONEIRO_LOG_ERROR and up). The message is borrowed for the call. The one callback that
-/// may come from any thread; it must not unwind or longjmp, and should return soon.
+/// may come from any thread; it must not unwind or longjmp, nor call the library, and should return soon.
 pub type oneiro_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 

@@ -66,8 +66,10 @@ pub(super) unsafe fn put_ranking(
 /// options: borrowed for the call; NULL for defaults.
 /// out:     yours; free with oneiro_ranking_free.
 /// Errors:  ONEIRO_INVALID_ARGUMENT (count is 0; the filter or the arrangement names a tag that the attribute does not
-///          have, or a number out of range), ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, oracle,
-///          attribute or space), ONEIRO_CANCELLED, ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
+///          have, or a number out of range; a `gamma` above 0 with nothing to weigh by, or `weigh` where `gamma` is 0),
+///          ONEIRO_UNKNOWN_ITEM, ONEIRO_UNSUPPORTED (no such encoder, oracle, Q-network, prompt, generator, attribute or
+///          space), ONEIRO_TOO_LONG (the prompt is longer than the language model's context), ONEIRO_CANCELLED,
+///          ONEIRO_DEADLINE_EXCEEDED, ONEIRO_RUNTIME.
 /// Threads: alone on this recommender.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oneiro_recommender_recommend(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{By, Recommender};
+use crate::bundle::RetrieveEntry;
 use crate::call::CallOptions;
 use crate::catalog::Admission;
 use crate::engine::Engine;
@@ -29,7 +30,7 @@ impl Engine {
                 let reason = "is a language model, which cannot be asked about all items";
                 Error::argument("weigh", reason)
             })?),
-            None => generator.weigh.map(By::from),
+            None => (generator.weigh).map(|weigh| By::from(RetrieveEntry::from(weigh))),
         };
         if !(0.0..f32::INFINITY).contains(&gamma) {
             let reason = format!("is {gamma}, expected 0 or more");

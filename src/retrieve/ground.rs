@@ -106,3 +106,35 @@ impl Range {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::float_cmp, reason = "whole numbers and halves are exact")]
+
+    use super::*;
+
+    #[test]
+    fn the_nearest_counts_nothing_and_the_farthest_by_its_weight() {
+        let mut values = [-2.0, -4.0, -6.0, -6.0, f32::NAN];
+        weigh(&mut values, &[5.0, 1.0, 5.0, 3.0, 1.0], 1.0);
+        assert_eq!(&values[..4], &[0.0, -0.5, -0.5, -1.0 / 1.5]);
+        assert!(values[4].is_nan());
+    }
+
+    #[test]
+    fn an_item_without_a_weight_has_the_least() {
+        let mut values = [-1.0, -2.0, -2.0];
+        weigh(&mut values, &[1.0, f32::NAN, 3.0], 2.0);
+        assert_eq!(values, [0.0, -1.0, -0.25]);
+    }
+
+    #[test]
+    fn where_all_are_one_there_is_nothing_to_tell_apart() {
+        let mut values = [-3.0, -3.0];
+        weigh(&mut values, &[1.0, 2.0], 1.0);
+        assert_eq!(values, [0.0, 0.0]);
+        let mut values = [-3.0, -4.0];
+        weigh(&mut values, &[2.0, 2.0], 7.0);
+        assert_eq!(values, [0.0, -1.0]);
+    }
+}

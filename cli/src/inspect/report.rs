@@ -500,7 +500,7 @@ fn generators(bundle: &Bundle) -> BTreeMap<String, Generator> {
             space: entry.space.clone(),
             beams: entry.beams,
             tokens: entry.tokens,
-            weigh: entry.weigh.map(way),
+            weigh: entry.weigh.map(|weigh| way(weigh.into())),
             gamma: entry.gamma,
         };
         (name.clone(), generator)

@@ -24,6 +24,7 @@ from oneiro_models.bundle import Bundle
 from oneiro_models.bundle.table import values
 from oneiro_models.llara.documents import IGNORED
 from oneiro_models.llara.model import load_checkpoint
+from oneiro_models.llara.recommender import recommender
 from oneiro_models.llara.tokenizer import BEGIN, END
 from oneiro_models.llara.training import options_of
 
@@ -201,16 +202,21 @@ def test_the_library_writes_what_the_run_does(world, data, words, base, tmp_path
     assert main(["export-taste", events, str(tmp_path / "lora"), str(tmp_path / "taste"), *known, *chosen]) == 0
     given = [*shared, "--base", str(base), "--bundle", str(tmp_path / "taste")]
     assert main(["export-writer", events, str(run), str(tmp_path / "out"), *given]) == 0
+    weighs = ["--weigh", "encoder", "--gamma", "1.5"]
+    assert main(["export-writer", events, str(run), str(tmp_path / "weighed"), *given, *weighs]) == 0
+    known = recommender(tmp_path / "weighed", data)
     model = Written.load(run, base / "checkpoint", words, data.name)
     table = points(model.untuned, model.prompts.titles)
+    number = {name: item for item, name in enumerate(data.catalog.ids)}
     for history in ([3, 4, 5], [7], list(range(20, 32))):
         seen = [part for item in history for part in ("--seen", data.catalog.ids[item])]
-        command = [ONEIRO, "recommend", str(tmp_path / "out"), *seen, "--by", "generate", "--allow-seen", "-k", str(data.items), "--json"]
-        told = json.loads(subprocess.run(command, capture_output=True, check=True, encoding="utf-8", env=environment()).stdout)
         (beams,) = model.texts([np.array(history)])
         away = distances(table, points(model.untuned, beams[:1]))
-        assert len(told["items"]) == data.items
-        number = {name: item for item, name in enumerate(data.catalog.ids)}
-        for one in told["items"]:
-            # Rows are kept in f16.
-            assert one["score"] == pytest.approx(-away[number[one["id"]]], abs=2e-2)
+        for bundle, expected in (("out", away), ("weighed", weighed(away, known.score([np.array(history)])[0], 1.5))):
+            asked = ["--by", "generate", "--allow-seen", "-k", str(data.items), "--json"]
+            command = [ONEIRO, "recommend", str(tmp_path / bundle), *seen, *asked]
+            told = json.loads(subprocess.run(command, capture_output=True, check=True, encoding="utf-8", env=environment()).stdout)
+            assert len(told["items"]) == data.items
+            for one in told["items"]:
+                # Rows are kept in f16.
+                assert one["score"] == pytest.approx(-expected[number[one["id"]]], abs=2e-2)

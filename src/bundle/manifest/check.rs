@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    FORMAT, GeneratorEntry, LanguageModelEntry, Manifest, Metric, OracleEntry, PromptEntry,
-    QNetworkEntry, RankEntry, RetrieveEntry, RowType, StepEntry,
+    FORMAT, GeneratorEntry, LanguageModelEntry, MOST_BEAMS, Manifest, Metric, OracleEntry,
+    PromptEntry, QNetworkEntry, RankEntry, RetrieveEntry, RowType, StepEntry, WeighEntry,
 };
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
@@ -25,9 +25,6 @@ const MAX_CONTEXT: u32 = 1 << 22;
 const MAX_LAYERS: u32 = 1 << 10;
 const MAX_HEADS: u32 = 1 << 12;
 const MAX_HEAD_SIZE: u32 = 1 << 12;
-
-/// The most hypotheses of a beam search.
-const MAX_BEAMS: u32 = 256;
 
 impl Manifest {
     pub(super) fn check(&self) -> Result<()> {
@@ -289,9 +286,14 @@ impl Manifest {
             ));
         }
         let model = &self.language_models[&prompt.language_model];
-        if model.begin.is_none() {
+        let needed = [
+            ("a `begin`", model.begin.is_some()),
+            ("a `stop` token", !model.stop.is_empty()),
+            ("a `head`, apart from its graph", model.head.is_some()),
+        ];
+        if let Some((what, _)) = needed.iter().find(|(_, has)| !has) {
             let found = format!("`{}`, which has none", prompt.language_model);
-            let expected = "a prompt of a language model with a `begin`";
+            let expected = format!("a prompt of a language model with {what}");
             return Err(Error::manifest(at_prompt, expected, found));
         }
         let at_space = format!("{at}.space");
@@ -300,17 +302,21 @@ impl Manifest {
             &self.spaces[&generator.space],
             self.token_tables[&model.tokens].width,
         );
-        if (space.metric, space.width) != (Metric::L2, width) {
-            let expected = format!("a space by l2 of width {width}, the model's");
+        if (space.metric, space.width, space.bias) != (Metric::L2, width, false) {
+            let expected = format!("a space by l2 of width {width}, the model's, without bias");
             let by = match space.metric {
                 Metric::Dot => "dot",
                 Metric::Cosine => "cosine",
                 Metric::L2 => "l2",
             };
-            let found = format!("`{}` by {by} of width {}", generator.space, space.width);
+            let bias = if space.bias { ", with bias" } else { "" };
+            let found = format!(
+                "`{}` by {by} of width {}{bias}",
+                generator.space, space.width
+            );
             return Err(Error::manifest(at_space, expected, found));
         }
-        check_range(format!("{at}.beams"), generator.beams, MAX_BEAMS)?;
+        check_range(format!("{at}.beams"), generator.beams, MOST_BEAMS)?;
         check_range(format!("{at}.tokens"), generator.tokens, MAX_CONTEXT)?;
         if !generator.length_penalty.is_finite() {
             let (at, found) = (format!("{at}.length_penalty"), generator.length_penalty);
@@ -320,21 +326,19 @@ impl Manifest {
             let (at, found) = (format!("{at}.gamma"), generator.gamma.to_string());
             return Err(Error::manifest(at, "a number of at least 0", found));
         }
+        let at = format!("{at}.weigh");
+        let missing = |what: &str| {
+            Err(Error::manifest(
+                &at,
+                format!("what to weigh by: {what}"),
+                "nothing",
+            ))
+        };
         match generator.weigh {
-            None if generator.gamma == 0.0 => Ok(()),
-            None => {
-                let expected = "what to weigh by, for `gamma` is not 0";
-                Err(Error::manifest(format!("{at}.weigh"), expected, "nothing"))
-            }
-            Some(RetrieveEntry::Generate) => {
-                let expected = "another way of retrieving";
-                Err(Error::manifest(
-                    format!("{at}.weigh"),
-                    expected,
-                    "`generate`",
-                ))
-            }
-            Some(_) => Ok(()),
+            None if generator.gamma != 0.0 => missing("`gamma` is not 0"),
+            Some(WeighEntry::Encoder) if self.encoders.is_empty() => missing("an encoder"),
+            Some(WeighEntry::QNetwork) if self.q_networks.is_empty() => missing("a Q-network"),
+            None | Some(_) => Ok(()),
         }
     }
 

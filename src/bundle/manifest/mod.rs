@@ -19,6 +19,9 @@ pub const FORMAT: u32 = 1;
 /// Far above any real manifest, small enough to read at once.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
+/// The most hypotheses that a beam search follows at once.
+pub(crate) const MOST_BEAMS: u32 = 256;
+
 /// A bundle's manifest, field by field as in `models/README.md`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -332,7 +335,7 @@ pub struct GeneratorEntry {
     pub tokens: u32,
     #[serde(default = "one")]
     pub length_penalty: f32,
-    pub weigh: Option<RetrieveEntry>,
+    pub weigh: Option<WeighEntry>,
     #[serde(default)]
     pub gamma: f32,
 }
@@ -414,6 +417,27 @@ pub enum RetrieveEntry {
     Oracle,
     QNetwork,
     Generate,
+}
+
+/// What distances are weighed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum WeighEntry {
+    Popularity,
+    Encoder,
+    QNetwork,
+}
+
+impl From<WeighEntry> for RetrieveEntry {
+    /// The way of retrieving that scores so.
+    fn from(entry: WeighEntry) -> Self {
+        match entry {
+            WeighEntry::Popularity => Self::Popularity,
+            WeighEntry::Encoder => Self::Encoder,
+            WeighEntry::QNetwork => Self::QNetwork,
+        }
+    }
 }
 
 /// A way of ranking, as a recipe names it.

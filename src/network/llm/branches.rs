@@ -8,12 +8,13 @@
 
 use super::Model;
 use super::cache::{Cache, Row};
+use crate::bundle::MOST_BEAMS;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::graph::{Layout, Step};
 
 /// The most branches that are followed at once.
-const MOST: usize = 256;
+const MOST: usize = MOST_BEAMS as usize;
 
 /// Fails unless so many branches, the `beams` of a call's options, can be followed at once.
 pub(super) fn check_beams(beams: usize) -> Result<()> {

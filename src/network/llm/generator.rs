@@ -12,10 +12,10 @@ use super::beam::BeamOptions;
 use super::cache::Cache;
 use super::template::Template;
 use super::titles::TitleOptions;
-use crate::bundle::{Bundle, GeneratorEntry, RetrieveEntry};
+use crate::bundle::{Bundle, GeneratorEntry, WeighEntry};
 use crate::cancel::Cancel;
 use crate::catalog::{Catalog, Space};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How titles that a language model writes become points of a space.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Generator {
     tokens: usize,
     length_penalty: f32,
     /// What distances are weighed by, and how much.
-    pub(crate) weigh: Option<RetrieveEntry>,
+    pub(crate) weigh: Option<WeighEntry>,
     pub(crate) gamma: f32,
 }
 
@@ -39,7 +39,7 @@ pub enum Grounding {
     Best,
     /// All of them: an item is as far away as from the nearest.
     All,
-    /// The likeliest title of the catalog: nothing else is written.
+    /// The likeliest title of the catalog: nothing else is written. It needs the model's tree of titles.
     Title,
 }
 
@@ -83,8 +83,10 @@ impl Generator {
             let mut options = TitleOptions::default();
             (options.count, options.beams) = (1, self.beams);
             let titles = template.titles(catalog, cache, history, &options, cancel)?;
-            let items = titles.iter().filter_map(|title| title.items.first());
-            return items.map(|&item| self.row(item)).collect();
+            let item = titles.iter().find_map(|title| title.items.first());
+            let what = "a title to write: the tree of titles has none".into();
+            let item = item.ok_or(Error::Unsupported { what })?;
+            return Ok(vec![self.row(*item)?]);
         }
         let options = BeamOptions {
             beams: self.beams,
