@@ -949,6 +949,9 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 /** Put there by how near its title is to what a language model wrote; the score is minus the distance, or that weighed. */
 #define ONEIRO_ORIGIN_GENERATE 8
 
+/** The log-probability of its title by a language model that names what a recommender knows. */
+#define ONEIRO_ORIGIN_INTERPRETATION 9
+
 /**
  * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
  * with each other. Yours; free with oneiro_ranking_free.
@@ -1271,6 +1274,8 @@ typedef struct oneiro_call_options {
   int32_t weigh;
   /** How much that counts, 0 or more: 0 for the distances alone; -1, for the bundle's choice, by default. */
   float gamma;
+  /** The interpreter to ask, by its name in the manifest; NULL, for the first, by default. */
+  const char *interpreter;
 } oneiro_call_options;
 
 /** Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing. */
@@ -2180,6 +2185,55 @@ ONEIRO_API int32_t oneiro_generated_ended(const oneiro_generated *generated);
 
 /** Frees what was written. NULL is nothing. */
 ONEIRO_API void oneiro_generated_free(oneiro_generated *generated);
+
+/* ---- Interpret --------------------------------------------------------------------------------- */
+
+/** Which items is the history of? Asked of the encoder's state alone. */
+#define ONEIRO_QUESTION_RECOVER 1
+
+/** Which item came behind the history? Asked of the states before and after `item`. */
+#define ONEIRO_QUESTION_RESIDUAL 2
+
+/**
+ * What does the oracle dream of? Asked of the states before and after its ideal item, which stands where the next item's row
+ * would.
+ */
+#define ONEIRO_QUESTION_DREAM 3
+
+/** The same, asked of the ideal item alone, as of an item's row. */
+#define ONEIRO_QUESTION_DREAM_AS_ITEM 4
+
+/**
+ * What a recommender knows of a user, in titles of the catalog (RecInterpreter): a language model answers a question about
+ * an encoder's states, or about an oracle's ideal item. The text comes piece by piece; the items that it names are the
+ * ranking, each with the log-probability of its title.
+ *
+ * question: ONEIRO_QUESTION_….
+ * item:    for ONEIRO_QUESTION_RESIDUAL; else any number.
+ * count:   1 to 256. Of ONEIRO_QUESTION_RECOVER the most titles that are named, and the ranking is in their order; else how
+ *          many titles, the likeliest first, are in the ranking, of which the text is the first. Items of one title come
+ *          together.
+ * options: borrowed for the call; NULL for defaults. `cancel`, `threads`, `deadline_ms`, `interpreter` and, for dreams,
+ *          those of an oracle count.
+ * on_text, user_data: borrowed for the call, on this thread; given the text piece by piece; NULL for none. It must not use
+ *          the same recommender.
+ * out:     yours; free with oneiro_ranking_free.
+ * Errors:  ONEIRO_UNSUPPORTED (no such interpreter, no text for the question, no oracle over the interpreter's encoder),
+ *          ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `question`, `count` out of range, an item that the
+ *          encoder has never seen, an oracle of several draws), ONEIRO_TOO_LONG, ONEIRO_CANCELLED also by the callback,
+ *          ONEIRO_DEADLINE_EXCEEDED only before the first title of a list, ONEIRO_RUNTIME.
+ * Threads: alone on this recommender.
+ */
+ONEIRO_API
+oneiro_status oneiro_recommender_interpret(oneiro_recommender *recommender,
+                                           int32_t question,
+                                           uint32_t item,
+                                           size_t count,
+                                           const oneiro_call_options *options,
+                                           oneiro_piece_fn on_text,
+                                           void *user_data,
+                                           oneiro_ranking **out,
+                                           oneiro_error **error);
 
 #ifdef __cplusplus
 } /* extern "C" */

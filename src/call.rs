@@ -51,6 +51,9 @@ pub struct CallOptions {
     /// How a language model generates what is retrieved.
     #[cfg(feature = "llm")]
     pub generator: GeneratorOptions,
+    /// The interpreter to ask, by its name in the manifest; the first by default.
+    #[cfg(feature = "llm")]
+    pub interpreter: Option<String>,
 }
 
 /// What judges candidates.
@@ -123,6 +126,8 @@ impl Default for CallOptions {
             prompt: PromptOptions::default(),
             #[cfg(feature = "llm")]
             generator: GeneratorOptions::default(),
+            #[cfg(feature = "llm")]
+            interpreter: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::graph::{Graph, GraphOptions};
 #[cfg(feature = "llm")]
 use crate::language_model::LanguageModel;
 #[cfg(feature = "llm")]
-use crate::network::llm::{Generator, Model, Template};
+use crate::network::llm::{Generator, Interpreter, Model, Template};
 use crate::network::{Encoder, QNetwork};
 use crate::recommender::Recommender;
 use crate::retrieve::Oracle;
@@ -45,6 +45,8 @@ struct Inner {
     prompts: BTreeMap<String, Template>,
     #[cfg(feature = "llm")]
     generators: BTreeMap<String, Generator>,
+    #[cfg(feature = "llm")]
+    interpreters: BTreeMap<String, Interpreter>,
 }
 
 /// How an engine runs its graphs.
@@ -126,9 +128,18 @@ impl Engine {
         let generators = (manifest.generators.iter())
             .map(|(name, entry)| Ok((name.clone(), Generator::open(&bundle, entry)?)))
             .collect::<Result<_>>()?;
+        #[cfg(feature = "llm")]
+        let interpreters = (manifest.interpreters.iter())
+            .map(|(name, entry)| {
+                let interpreter = Interpreter::open(&bundle, name, entry, &language_models)?;
+                Ok((name.clone(), interpreter))
+            })
+            .collect::<Result<_>>()?;
         Ok(Self(Arc::new(Inner {
             #[cfg(feature = "llm")]
             generators,
+            #[cfg(feature = "llm")]
+            interpreters,
             #[cfg(feature = "llm")]
             language_models,
             #[cfg(feature = "llm")]
@@ -226,6 +237,12 @@ impl Engine {
         let recipe = self.recipe_names(|step| step.generator.as_deref());
         let (name, generator) = find("generator", &self.0.generators, name.or(recipe))?;
         Ok((name, generator, &self.0.prompts[generator.prompt()]))
+    }
+
+    /// The interpreter of that name, or the first.
+    #[cfg(feature = "llm")]
+    pub(crate) fn interpreter(&self, name: Option<&str>) -> Result<(&str, &Interpreter)> {
+        find("interpreter", &self.0.interpreters, name)
     }
 
     /// The first name of a kind in the recipe.

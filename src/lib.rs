@@ -48,10 +48,10 @@ pub mod capi;
 pub use arrangement::Arrangement;
 pub use bundle::{
     AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry,
-    GraphEntry, HeadEntry, IndexEntry, LanguageGraph, LanguageModelEntry, Length, Manifest, Metric,
-    OracleEntry, PartEntry, Parts, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry,
-    RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry,
-    TokenTableEntry, WeighEntry,
+    GraphEntry, HeadEntry, IndexEntry, InterpreterEntry, LanguageGraph, LanguageModelEntry, Length,
+    Manifest, Metric, OracleEntry, PartEntry, Parts, Prepack, PromptEntry, Provenance,
+    QNetworkEntry, RankEntry, RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry,
+    StepEntry, TitlesEntry, TokenTableEntry, WeighEntry,
 };
 pub use call::{CallOptions, Judge, Rank};
 #[cfg(feature = "llm")]
@@ -72,6 +72,8 @@ pub use network::llm::{
 };
 pub use network::{Diffusion, TokenTable};
 pub use ranking::{Origin, Ranking, Stage};
+#[cfg(feature = "llm")]
+pub use recommender::Question;
 pub use recommender::{By, Candidates, Event, Recommender};
 pub use retrieve::{OracleOptions, QNetworkOptions, Sampler};
 

@@ -41,6 +41,8 @@ pub enum Origin {
     LanguageModel = 7,
     /// How near its title's row is to what a language model wrote: −‖point − row‖₂, or that weighed.
     Generate = 8,
+    /// The log-probability of its title by a language model that names what a recommender knows.
+    Interpretation = 9,
 }
 
 impl Origin {
@@ -56,6 +58,7 @@ impl Origin {
             Self::QNetwork => "q_network",
             Self::LanguageModel => "language_model",
             Self::Generate => "generate",
+            Self::Interpretation => "interpretation",
         }
     }
 }

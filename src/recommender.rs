@@ -6,6 +6,8 @@ mod batch;
 mod blend;
 #[cfg(feature = "llm")]
 mod generate;
+#[cfg(feature = "llm")]
+mod interpret;
 mod judge;
 #[cfg(feature = "llm")]
 mod language;
@@ -25,6 +27,8 @@ use crate::filter::Filter;
 use crate::ranking::Ranking;
 use crate::retrieve::{self, Scoring, Search};
 
+#[cfg(feature = "llm")]
+pub use interpret::Question;
 pub use judge::Candidates;
 
 /// One user's history and the states computed from it. Cheap to make; one thread at a time.

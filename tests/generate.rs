@@ -327,7 +327,7 @@ fn a_recipe_may_generate() {
 
 #[test]
 fn a_manifest_with_a_generator_that_cannot_be_is_refused() {
-    let wrong: [(&str, Value, &str); 12] = [
+    let wrong: [(&str, Value, &str); 11] = [
         ("prompt", json!("other"), "prompt"),
         ("prompt", json!("hybrid"), "prompt"),
         ("space", json!("other"), "space"),
@@ -338,7 +338,6 @@ fn a_manifest_with_a_generator_that_cannot_be_is_refused() {
         ("gamma", json!(-1.0), "gamma"),
         ("weigh", json!("generate"), "weigh"),
         ("weigh", json!("oracle"), "weigh"),
-        ("weigh", json!("encoder"), "weigh"),
         ("weigh", json!("q_network"), "weigh"),
     ];
     for (field, value, at) in wrong {
@@ -353,6 +352,14 @@ fn a_manifest_with_a_generator_that_cannot_be_is_refused() {
     }
     let folder = changed::copy(BUNDLE, |manifest| {
         manifest["generators"]["bigrec"]["weigh"] = Value::Null;
+    });
+    let error = Engine::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("generators.bigrec.weigh"), "{error}");
+    let folder = changed::copy(BUNDLE, |manifest| {
+        for kind in ["encoders", "oracles", "interpreters"] {
+            manifest[kind] = json!({});
+        }
+        manifest["generators"]["bigrec"]["weigh"] = json!("encoder");
     });
     let error = Engine::open(folder.path()).unwrap_err().to_string();
     assert!(error.contains("generators.bigrec.weigh"), "{error}");

@@ -18,7 +18,7 @@ const HEADER: &str = "include/oneiro.h";
 const CODE: &str = "src/capi";
 
 /// One file of the code each, in the order of the header: a type comes before what uses it.
-const SECTIONS: [&str; 21] = [
+const SECTIONS: [&str; 22] = [
     "error",
     "runtime",
     "log",
@@ -40,6 +40,7 @@ const SECTIONS: [&str; 21] = [
     "prompt",
     "language_model",
     "generate",
+    "interpret",
 ];
 const EPILOGUE: &str =
     "\n#ifdef __cplusplus\n} /* extern \"C\" */\n#endif\n\n#endif /* ONEIRO_H */\n";

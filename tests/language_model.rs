@@ -497,6 +497,7 @@ fn titles_share_their_node_and_a_tree_that_does_not_fit_is_refused() {
         "{refused}"
     );
     let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["interpreters"] = json!({});
         manifest["language_models"]["lm"]["titles"] = json!(null);
     });
     let engine = Engine::open(folder.path()).unwrap();
@@ -1089,7 +1090,10 @@ fn refused(edit: impl FnOnce(&mut Value)) -> String {
 fn a_language_model_that_does_not_fit_together_is_refused_and_says_why() {
     type Edit = fn(&mut Value);
     let lm = |field: &'static str, value: Value, words: &'static str| {
-        let error = refused(|manifest| manifest["language_models"]["lm"][field] = value);
+        let error = refused(|manifest| {
+            (manifest["generators"], manifest["interpreters"]) = (json!({}), json!({}));
+            manifest["language_models"]["lm"][field] = value;
+        });
         assert!(error.contains(words), "{field}: {error}");
     };
     lm("graph", json!("other"), "language_models.lm.graph");
@@ -1102,6 +1106,7 @@ fn a_language_model_that_does_not_fit_together_is_refused_and_says_why() {
     lm("tokens", json!("other"), "the name of a token table");
     lm("tokenizer", json!("other"), "language_models.lm.tokenizer");
     let error = refused(|manifest| {
+        manifest["interpreters"] = json!({});
         let model = &mut manifest["language_models"]["lm"];
         (model["tokenizer"], model["titles"]) = (json!("catalog"), json!(null));
     });

@@ -12,6 +12,7 @@ mod generating;
 mod index;
 mod inspect;
 mod interactions;
+mod interpret;
 mod interrupt;
 mod lookup;
 mod oracle;
@@ -49,6 +50,7 @@ enum Command {
     Similar(similar::Arguments),
     Score(score::Arguments),
     Generate(generate::Arguments),
+    Interpret(interpret::Arguments),
     Eval(eval::Arguments),
     Bench(bench::Arguments),
     Inspect(inspect::Arguments),
@@ -97,6 +99,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Similar(arguments) => similar::run(arguments, cancel),
         Command::Score(arguments) => score::run(arguments, cancel),
         Command::Generate(arguments) => generate::run(arguments, cancel),
+        Command::Interpret(arguments) => interpret::run(arguments, cancel),
         Command::Eval(arguments) => eval::run(arguments, cancel),
         Command::Bench(arguments) => bench::run(arguments, cancel),
         Command::Inspect(arguments) => inspect::run(arguments),

@@ -21,9 +21,10 @@ use manifest::MAX_MANIFEST_BYTES;
 pub(crate) use manifest::MOST_BEAMS;
 pub use manifest::{
     AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry, GraphEntry,
-    HeadEntry, IndexEntry, LanguageModelEntry, Length, Manifest, Metric, OracleEntry, PartEntry,
-    Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry, RecallEntry, RecipeEntry,
-    RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry, TokenTableEntry, WeighEntry,
+    HeadEntry, IndexEntry, InterpreterEntry, LanguageModelEntry, Length, Manifest, Metric,
+    OracleEntry, PartEntry, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry,
+    RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry,
+    TokenTableEntry, WeighEntry,
 };
 pub(crate) use source::Bytes;
 pub use source::Parts;
@@ -34,7 +35,7 @@ use crate::cancel::Cancel;
 use crate::catalog::{Catalog, Space, TitleTrie};
 use crate::error::{Error, Result};
 use crate::graph::Precision;
-use crate::network::{Diffusion, TokenTable};
+use crate::network::{Diffusion, Projector, TokenTable};
 
 /// A catalog and its networks, mapped from disk and checked, not yet running.
 ///
@@ -50,6 +51,7 @@ struct Inner {
     spaces: BTreeMap<String, Arc<Space>>,
     /// By oracle.
     diffusions: BTreeMap<String, Arc<Diffusion>>,
+    projectors: BTreeMap<String, Arc<Projector>>,
     token_tables: BTreeMap<String, Arc<TokenTable>>,
     /// By language model.
     title_tries: BTreeMap<String, Arc<TitleTrie>>,
@@ -117,6 +119,7 @@ impl Bundle {
             .chain(manifest.oracles.values().map(|oracle| &oracle.part))
             .chain(manifest.token_tables.values().map(|entry| &entry.part))
             .chain(titles(&manifest).map(|(_, entry)| &entry.part))
+            .chain(manifest.interpreters.values().map(|entry| &entry.projector))
             .chain([&manifest.catalog.part])
         {
             if !tables.contains_key(part) {
@@ -157,6 +160,17 @@ impl Bundle {
             let rows = TokenTable::open(name, entry, table(&entry.part)?)?;
             token_tables.insert(name.clone(), Arc::new(rows));
         }
+        let mut projectors = BTreeMap::new();
+        for (name, entry) in &manifest.interpreters {
+            let encoder = &manifest.encoders[&entry.encoder];
+            let model = &manifest.language_models[&entry.language_model];
+            let (from, to) = (
+                spaces[&encoder.output].width(),
+                token_tables[&model.tokens].width(),
+            );
+            let projector = Projector::open(table(&entry.projector)?, from, to)?;
+            projectors.insert(name.clone(), Arc::new(projector));
+        }
         let mut title_tries = BTreeMap::new();
         for (name, entry) in titles(&manifest) {
             let (items, model) = (manifest.catalog.items, &manifest.language_models[name]);
@@ -183,6 +197,7 @@ impl Bundle {
             catalog,
             spaces,
             diffusions,
+            projectors,
             token_tables,
             title_tries,
         })))
@@ -218,6 +233,18 @@ impl Bundle {
         let found = self.0.diffusions.get(oracle);
         found.ok_or_else(|| Error::Unsupported {
             what: format!("oracle `{oracle}`"),
+        })
+    }
+
+    /// What makes rows for the interpreter of that name.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is none.
+    #[cfg(feature = "llm")]
+    pub(crate) fn projector(&self, interpreter: &str) -> Result<&Arc<Projector>> {
+        let found = self.0.projectors.get(interpreter);
+        found.ok_or_else(|| Error::Unsupported {
+            what: format!("interpreter `{interpreter}`"),
         })
     }
 
@@ -323,6 +350,10 @@ impl Bundle {
         for diffusion in self.0.diffusions.values() {
             cancel.check()?;
             diffusion.verify()?;
+        }
+        for projector in self.0.projectors.values() {
+            cancel.check()?;
+            projector.verify()?;
         }
         for table in self.0.token_tables.values() {
             cancel.check()?;

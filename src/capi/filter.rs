@@ -249,12 +249,14 @@ pub struct oneiro_call_options {
     pub weigh: i32,
     /// How much that counts, 0 or more: 0 for the distances alone; -1, for the bundle's choice, by default.
     pub gamma: f32,
+    /// The interpreter to ask, by its name in the manifest; NULL, for the first, by default.
+    pub interpreter: *const c_char,
 }
 
 growing!(oneiro_call_options {
     cancel, encoder, threads, probes, arrangement, deadline_ms, oracle, steps, draws, guidance, sampler, seed,
     q_network, candidate_scores, weight, among, prompt, candidates, rank, grounding,
-    generator, weigh, gamma
+    generator, weigh, gamma, interpreter
 } by default Self {
     size: size_of::<Self>(),
     cancel: null(),
@@ -280,6 +282,7 @@ growing!(oneiro_call_options {
     generator: null(),
     weigh: 0,
     gamma: -1.0,
+    interpreter: null(),
 });
 
 /// Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing.
@@ -299,8 +302,10 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
     let prompt = unsafe { optional_text(given.prompt, "prompt") }?;
     // SAFETY: the caller's promise.
     let generator = unsafe { generator_options_of(&given) }?;
+    // SAFETY: the caller's promise.
+    let interpreter = unsafe { optional_text(given.interpreter, "interpreter") }?;
     #[cfg(not(feature = "llm"))]
-    let _ = (among, prompt, generator);
+    let _ = (among, prompt, generator, interpreter);
     Ok(CallOptions {
         // SAFETY: the caller's promise.
         cancel: unsafe { request_of(given.cancel) },
@@ -323,6 +328,8 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
         },
         #[cfg(feature = "llm")]
         generator,
+        #[cfg(feature = "llm")]
+        interpreter: interpreter.map(Into::into),
     })
 }
 

@@ -16,6 +16,7 @@ use super::prompt::{oneiro_prompt, prompt_of};
 use super::text::start;
 #[cfg(not(feature = "llm"))]
 use super::without_llm::{Ended, GenerateOptions, Generated, LanguageModel};
+use crate::cancel::Cancel;
 use crate::error::Result;
 #[cfg(feature = "llm")]
 use crate::language_model::LanguageModel;
@@ -114,6 +115,27 @@ pub type oneiro_piece_fn = Option<
     unsafe extern "C" fn(user_data: *mut c_void, piece: *const c_char, length: usize) -> i32,
 >;
 
+/// Hands pieces to the host's callback, and requests `own` when that wishes to stop.
+///
+/// # Safety
+/// The header's promise.
+pub(super) unsafe fn telling(
+    on_text: oneiro_piece_fn,
+    user_data: *mut c_void,
+    own: &Cancel,
+) -> impl FnMut(&str) {
+    move |piece: &str| {
+        // What is held back when the callback has stopped the call does not go out.
+        if let Some(on_text) = on_text.filter(|_| !own.is_requested() && !piece.is_empty()) {
+            // SAFETY: the header's promise.
+            let answer = unsafe { on_text(user_data, piece.as_ptr().cast(), piece.len()) };
+            if answer != 0 {
+                own.request();
+            }
+        }
+    }
+}
+
 /// What a language model has written. Yours; free with oneiro_generated_free.
 pub struct oneiro_generated(Guarded<Written>);
 handle!(oneiro_generated holds Written as "generated");
@@ -166,16 +188,8 @@ pub unsafe extern "C" fn oneiro_language_model_generate(
         let (prompt, mut options) = unsafe { (prompt_of(prompt)?, generate_options_of(options)?) };
         let written = stoppable(&take(&mut options.cancel), |own| {
             options.cancel = own.clone();
-            let mut tell = |piece: &str| {
-                // What is held back when the callback has stopped the call does not go out.
-                if let Some(on_text) = on_text.filter(|_| !own.is_requested()) {
-                    // SAFETY: the header's promise.
-                    let answer = unsafe { on_text(user_data, piece.as_ptr().cast(), piece.len()) };
-                    if answer != 0 {
-                        own.request();
-                    }
-                }
-            };
+            // SAFETY: the header's promise.
+            let mut tell = unsafe { telling(on_text, user_data, own) };
             model.generate(&prompt, &options, &mut tell)
         })?;
         if !out.is_null() {

@@ -29,6 +29,7 @@ pub mod error;
 pub mod filter;
 pub mod generate;
 pub mod generator;
+pub mod interpret;
 pub mod judge;
 pub mod language_model;
 pub mod log;

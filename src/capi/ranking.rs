@@ -25,6 +25,8 @@ pub const ONEIRO_ORIGIN_Q_NETWORK: i32 = 6;
 pub const ONEIRO_ORIGIN_LANGUAGE_MODEL: i32 = 7;
 /// Put there by how near its title is to what a language model wrote; the score is minus the distance, or that weighed.
 pub const ONEIRO_ORIGIN_GENERATE: i32 = 8;
+/// The log-probability of its title by a language model that names what a recommender knows.
+pub const ONEIRO_ORIGIN_INTERPRETATION: i32 = 9;
 
 /// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
 /// with each other. Yours; free with oneiro_ranking_free.
@@ -71,6 +73,7 @@ fn origin_of(origin: Origin) -> i32 {
         Origin::QNetwork => ONEIRO_ORIGIN_Q_NETWORK,
         Origin::LanguageModel => ONEIRO_ORIGIN_LANGUAGE_MODEL,
         Origin::Generate => ONEIRO_ORIGIN_GENERATE,
+        Origin::Interpretation => ONEIRO_ORIGIN_INTERPRETATION,
     }
 }
 

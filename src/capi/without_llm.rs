@@ -9,13 +9,37 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::call::Judge;
+use crate::call::{CallOptions, Judge};
 use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::ranking::Ranking;
+use crate::recommender::Recommender;
 
 impl Engine {
     pub(super) fn language_model(&self, _name: Option<&str>) -> Result<LanguageModel> {
+        Err(Error::Unsupported {
+            what: "language model that this build of the library can run".into(),
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Question {
+    Recover,
+    Residual(u32),
+    Dream,
+    DreamAsItem,
+}
+
+impl Recommender {
+    pub(super) fn interpret_with(
+        &mut self,
+        _question: Question,
+        _count: usize,
+        _options: &CallOptions,
+        _on_text: &mut dyn FnMut(&str),
+    ) -> Result<Ranking> {
         Err(Error::Unsupported {
             what: "language model that this build of the library can run".into(),
         })

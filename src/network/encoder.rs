@@ -13,6 +13,8 @@ use super::vectors;
 use crate::bundle::{Bundle, EmptyRow, EncoderEntry, Length};
 use crate::cancel::Cancel;
 use crate::catalog::Space;
+#[cfg(feature = "llm")]
+use crate::error::Error;
 use crate::error::Result;
 use crate::graph::{Dim, Graph, Numbers, Tensor};
 use crate::threads::in_threads;
@@ -67,6 +69,12 @@ impl Encoder {
         &self.output
     }
 
+    /// Whether it has never seen an item.
+    #[cfg(feature = "llm")]
+    pub(crate) fn is_cold(&self, item: u32) -> bool {
+        self.input.is_cold(item)
+    }
+
     /// The items that the encoder sees of a history: the last `window` that it knows, oldest first.
     pub(crate) fn window(&self, history: impl DoubleEndedIterator<Item = u32>) -> Vec<u32> {
         let mut items: Vec<u32> = history
@@ -95,7 +103,7 @@ impl Encoder {
             let mut found = Vec::new();
             while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let windows: Vec<&[u32]> = run.iter().map(|&index| &*windows[index]).collect();
-                found.extend(run.iter().copied().zip(self.run(&windows, cancel)?));
+                found.extend(run.iter().copied().zip(self.run(&windows, &[], cancel)?));
             }
             Ok(found)
         })?;
@@ -104,6 +112,28 @@ impl Encoder {
             states[index] = state;
         }
         Ok(states)
+    }
+
+    /// The state `[e]` after the last items of a window and one more row `[d]`, which stands where an item's would.
+    #[cfg(feature = "llm")]
+    pub(crate) fn state_after(
+        &self,
+        window: &[u32],
+        row: &[f32],
+        cancel: &Cancel,
+    ) -> Result<Arc<[f32]>> {
+        if row.len() != self.input.width() {
+            let (found, width) = (row.len(), self.input.width());
+            return Err(Error::Unsupported {
+                what: format!("a row of {found} numbers in an encoder of rows of {width}"),
+            });
+        }
+        let window = &window[window.len().saturating_sub(self.window - 1)..];
+        let states = self.run(&[window], row, cancel)?;
+        let state = states.into_iter().next();
+        state.ok_or_else(|| Error::Internal {
+            reason: "a window without a state".into(),
+        })
     }
 
     /// Which windows go into which run. They differ neither with threads nor with replicas, nor do states.
@@ -129,11 +159,12 @@ impl Encoder {
         }
     }
 
-    /// The states after some windows, by one run of the graph.
-    fn run(&self, windows: &[&[u32]], cancel: &Cancel) -> Result<Vec<Arc<[f32]>>> {
-        let longest = windows.iter().map(|window| window.len()).max();
-        let rows = self.rows(longest.unwrap_or_default());
+    /// The states after some windows and the rows `behind` each of them, by one run of the graph.
+    fn run(&self, windows: &[&[u32]], behind: &[f32], cancel: &Cancel) -> Result<Vec<Arc<[f32]>>> {
         let (d, e) = (self.input.width(), self.output.width());
+        let length = |window: &[u32]| window.len() + behind.len() / d;
+        let longest = windows.iter().map(|window| length(window)).max();
+        let rows = self.rows(longest.unwrap_or_default());
         let batch = windows.len() as i64;
         let inputs = [
             Tensor {
@@ -155,13 +186,15 @@ impl Encoder {
                 for (item, row) in window.iter().zip(known.chunks_exact_mut(d)) {
                     self.input.row(*item, row)?;
                 }
+                let (more, padding) = padding.split_at_mut(behind.len());
+                more.copy_from_slice(behind);
                 for row in padding.chunks_exact_mut(d) {
                     row.copy_from_slice(&self.empty_row);
                 }
             }
             let lengths = bound.i64s(1)?.iter_mut();
-            for (length, window) in lengths.zip(windows) {
-                *length = window.len().max(1) as i64;
+            for (own, window) in lengths.zip(windows) {
+                *own = length(window).max(1) as i64;
             }
             Ok(())
         })

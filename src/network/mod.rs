@@ -9,6 +9,7 @@ mod encoder;
 pub(crate) mod fixture;
 #[cfg(feature = "llm")]
 pub(crate) mod llm;
+mod projector;
 mod qnetwork;
 mod token_table;
 
@@ -18,6 +19,7 @@ pub(crate) use denoiser::Denoiser;
 pub use diffusion::Diffusion;
 pub(crate) use diffusion::{Affine, Schedule};
 pub(crate) use encoder::Encoder;
+pub use projector::Projector;
 pub(crate) use qnetwork::QNetwork;
 pub use token_table::TokenTable;
 

@@ -45,6 +45,8 @@ HOLDS(samplers, ONEIRO_SAMPLER_AUTO == 0 && ONEIRO_SAMPLER_COLLAPSED == 1 && ONE
                     ONEIRO_SAMPLER_GRAPH == 3 && ONEIRO_SAMPLER_MEAN == 4);
 HOLDS(ended, ONEIRO_ENDED_TOKEN == 1 && ONEIRO_ENDED_TEXT == 2 && ONEIRO_ENDED_COUNT == 3 &&
                  ONEIRO_ENDED_CONTEXT == 4 && ONEIRO_ENDED_DEADLINE == 5);
+HOLDS(question, ONEIRO_QUESTION_RECOVER == 1 && ONEIRO_QUESTION_RESIDUAL == 2 && ONEIRO_QUESTION_DREAM == 3 &&
+                    ONEIRO_QUESTION_DREAM_AS_ITEM == 4);
 HOLDS(no_value, ONEIRO_NO_VALUE == INT64_MIN);
 
 ENDS_WITH(oneiro_graph_options, replicas);
@@ -53,7 +55,7 @@ ENDS_WITH(oneiro_condition, reserved);
 ENDS_WITH(oneiro_filter, condition_count);
 ENDS_WITH(oneiro_cap, most);
 ENDS_WITH(oneiro_arrangement, dislike_weight);
-ENDS_WITH(oneiro_call_options, gamma);
+ENDS_WITH(oneiro_call_options, interpreter);
 ENDS_WITH(oneiro_event, reserved);
 ENDS_WITH(oneiro_generate_options, top_p);
 ENDS_WITH(oneiro_score_options, reserved);
@@ -118,6 +120,7 @@ AT(oneiro_call_options, grounding, 140);
 AT(oneiro_call_options, generator, 144);
 AT(oneiro_call_options, weigh, 152);
 AT(oneiro_call_options, gamma, 156);
+AT(oneiro_call_options, interpreter, 160);
 AT(oneiro_cap, size, 0);
 AT(oneiro_cap, attribute, 8);
 AT(oneiro_cap, tag, 16);
@@ -195,7 +198,7 @@ int main(void) {
   CHECK(call.sampler == ONEIRO_SAMPLER_AUTO && call.q_network == NULL && call.candidate_scores == NULL);
   CHECK(call.weight == -1 && call.gamma == -1 && call.weigh == 0 && call.grounding == ONEIRO_GROUNDING_BEST);
   CHECK(call.among == ONEIRO_AMONG_VOCABULARY && call.prompt == NULL);
-  CHECK(call.candidates == 0 && call.rank == 0);
+  CHECK(call.candidates == 0 && call.rank == 0 && call.interpreter == NULL && call.generator == NULL);
 
   oneiro_cap cap;
   oneiro_cap_init(&cap, sizeof cap);

@@ -586,6 +586,59 @@ static void generate_items(void) {
   oneiro_recommender_free(user);
 }
 
+/* What a recommender knows, in titles: the text is streamed, the items are ranked; and what cannot be. */
+static void interpret(void) {
+  const uint32_t history[] = {3, 9};
+  oneiro_recommender *user = NULL;
+  oneiro_ranking *named = NULL, *no_ranking = NULL;
+  oneiro_cancel *cancel = NULL;
+  oneiro_text *title = NULL;
+  oneiro_call_options options;
+  oneiro_call_options_init(&options, sizeof options);
+  SUCCEEDS(oneiro_cancel_new(&cancel, e));
+  SUCCEEDS(oneiro_recommender_new(engine, &user, e));
+  SUCCEEDS(oneiro_recommender_observe_items(user, history, 2, e));
+#define INTERPRET(question, item, count, out) \
+  oneiro_recommender_interpret(user, question, item, count, &options, on_text, &seen, out, e)
+  memset(&seen, 0, sizeof seen);
+  SUCCEEDS(INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, &named));
+  CHECK(oneiro_ranking_len(named) == 3 && oneiro_ranking_origins(named)[2] == ONEIRO_ORIGIN_INTERPRETATION);
+  CHECK(seen.pieces == 5);
+  SUCCEEDS(oneiro_engine_item_title(engine, oneiro_ranking_items(named)[0], &title, e));
+  CHECK(strncmp(seen.text, oneiro_text_utf8(title), strlen(oneiro_text_utf8(title))) == 0);
+  oneiro_text_free(title);
+  oneiro_ranking_free(named);
+  options.interpreter = "films";
+  options.sampler = ONEIRO_SAMPLER_MEAN;
+  for (int32_t question = ONEIRO_QUESTION_RESIDUAL; question <= ONEIRO_QUESTION_DREAM_AS_ITEM; question++) {
+    memset(&seen, 0, sizeof seen);
+    SUCCEEDS(INTERPRET(question, 5, 2, &named));
+    CHECK(seen.pieces == 1 && oneiro_ranking_len(named) >= 2);
+    CHECK(oneiro_ranking_scores(named)[0] >= oneiro_ranking_scores(named)[1]);
+    oneiro_ranking_free(named);
+  }
+  memset(&seen, 0, sizeof seen);
+  seen.stop_at = 2;
+  FAILS(ONEIRO_CANCELLED, "cancelled", (seen.pieces = seen.length = 0, INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, &no_ranking)));
+  memset(&seen, 0, sizeof seen);
+  FAILS(BAD, "question", INTERPRET(0, 0, 3, &no_ranking));
+  FAILS(BAD, "count", INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 0, &no_ranking));
+  FAILS(BAD, "item", INTERPRET(ONEIRO_QUESTION_RESIDUAL, 15, 3, &no_ranking));
+  FAILS(ONEIRO_UNKNOWN_ITEM, "40", INTERPRET(ONEIRO_QUESTION_RESIDUAL, 40, 3, &no_ranking));
+  options.interpreter = "other";
+  FAILS(ONEIRO_UNSUPPORTED, "interpreter `other`", INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, &no_ranking));
+  options.interpreter = NOT_UTF8;
+  FAILS(BAD, "interpreter", INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, &no_ranking));
+  options.interpreter = NULL;
+  FAILS(BAD, "out", INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, NULL));
+  options.cancel = cancel;
+  oneiro_cancel_request(cancel);
+  FAILS(ONEIRO_CANCELLED, "cancelled", INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, &no_ranking));
+  CHECK(no_ranking == NULL && seen.pieces == 0);
+  oneiro_cancel_free(cancel);
+  oneiro_recommender_free(user);
+}
+
 /* Whatever is freed first, the rest lives. */
 static void any_order(void) {
   for (int order = 0; order < 6; order++) {
@@ -631,6 +684,7 @@ int main(void) {
   ways_to_score();
   judge();
   generate_items();
+  interpret();
   any_order();
   SUCCEEDS(oneiro_engine_open(TINY, NULL, &tiny, e));
   FAILS(ONEIRO_UNSUPPORTED, "language model", oneiro_language_model_new(tiny, NULL, &no_model, e));

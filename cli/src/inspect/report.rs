@@ -27,6 +27,7 @@ pub struct Report {
     pub language_models: BTreeMap<String, LanguageModel>,
     pub prompts: BTreeMap<String, Prompt>,
     pub generators: BTreeMap<String, Generator>,
+    pub interpreters: BTreeMap<String, Interpreter>,
     pub similar: Option<String>,
     pub seen: &'static str,
     pub recipe: Recipe,
@@ -170,6 +171,17 @@ pub struct Generator {
 }
 
 #[derive(Serialize)]
+pub struct Interpreter {
+    pub language_model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    pub encoder: String,
+    /// The questions that it has a text for.
+    pub questions: Vec<&'static str>,
+    pub beams: u32,
+}
+
+#[derive(Serialize)]
 pub struct Recipe {
     pub steps: Vec<Step>,
     pub cold: &'static str,
@@ -241,6 +253,7 @@ impl Report {
             language_models: language_models(bundle),
             prompts: prompts(bundle),
             generators: generators(bundle),
+            interpreters: interpreters(bundle),
             similar: manifest.similar.clone(),
             seen: match manifest.seen {
                 Seen::Exclude => "exclude",
@@ -506,6 +519,27 @@ fn generators(bundle: &Bundle) -> BTreeMap<String, Generator> {
         (name.clone(), generator)
     };
     bundle.manifest().generators.iter().map(generator).collect()
+}
+
+fn interpreters(bundle: &Bundle) -> BTreeMap<String, Interpreter> {
+    let interpreter = |(name, entry): (&String, &oneiro::InterpreterEntry)| {
+        let texts = [
+            ("recover", &entry.recover),
+            ("residual", &entry.residual),
+            ("item", &entry.item),
+        ];
+        let asked = texts.iter().filter(|(_, text)| text.is_some());
+        let interpreter = Interpreter {
+            language_model: entry.language_model.clone(),
+            adapter: entry.adapter.clone(),
+            encoder: entry.encoder.clone(),
+            questions: asked.map(|(question, _)| *question).collect(),
+            beams: entry.beams,
+        };
+        (name.clone(), interpreter)
+    };
+    let entries = bundle.manifest().interpreters.iter();
+    entries.map(interpreter).collect()
 }
 
 fn precision(precision: Precision) -> &'static str {

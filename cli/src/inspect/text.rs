@@ -41,6 +41,7 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     section(out, "Language models", TEXTS, &language_models(report))?;
     section(out, "Prompts", TEXTS, &prompts(report))?;
     section(out, "Generators", TEXTS, &generators(report))?;
+    section(out, "Interpreters", TEXTS, &interpreters(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
     section(out, "Provenance", TEXTS, &provenance(report))?;
     match &report.engine {
@@ -300,6 +301,18 @@ fn generators(report: &Report) -> Vec<Row> {
         row([name, &flow, &search, &weighed.unwrap_or_default()])
     };
     report.generators.iter().map(generator).collect()
+}
+
+fn interpreters(report: &Report) -> Vec<Row> {
+    let interpreter = |(name, own): (&String, &super::report::Interpreter)| {
+        let adapter = own.adapter.as_ref();
+        let adapter = adapter.map(|adapter| format!(" with {adapter}"));
+        let model = format!("{}{}", own.language_model, adapter.unwrap_or_default());
+        let flow = format!("{} → {model}", own.encoder);
+        let search = format!("beams {}", own.beams);
+        row([name, &flow, &search, &own.questions.join(", ")])
+    };
+    report.interpreters.iter().map(interpreter).collect()
 }
 
 fn usage(report: &Report) -> Vec<Row> {

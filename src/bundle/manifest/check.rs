@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    FORMAT, GeneratorEntry, LanguageModelEntry, MOST_BEAMS, Manifest, Metric, OracleEntry,
-    PromptEntry, QNetworkEntry, RankEntry, RetrieveEntry, RowType, StepEntry, WeighEntry,
+    FORMAT, GeneratorEntry, InterpreterEntry, LanguageModelEntry, MOST_BEAMS, Manifest, Metric,
+    OracleEntry, PromptEntry, QNetworkEntry, RankEntry, RetrieveEntry, RowType, StepEntry,
+    WeighEntry,
 };
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
@@ -141,6 +142,9 @@ impl Manifest {
         }
         for (name, generator) in &self.generators {
             self.check_generator(&format!("generators.{name}"), generator)?;
+        }
+        for (name, interpreter) in &self.interpreters {
+            self.check_interpreter(&format!("interpreters.{name}"), interpreter)?;
         }
         if let Some(similar) = &self.similar {
             self.check_space("similar", similar)?;
@@ -339,6 +343,77 @@ impl Manifest {
             Some(WeighEntry::Encoder) if self.encoders.is_empty() => missing("an encoder"),
             Some(WeighEntry::QNetwork) if self.q_networks.is_empty() => missing("a Q-network"),
             None | Some(_) => Ok(()),
+        }
+    }
+
+    /// An interpreter reads the states of an encoder, and has a text with their slots for at least one question.
+    fn check_interpreter(&self, at: &str, interpreter: &InterpreterEntry) -> Result<()> {
+        let at_model = format!("{at}.language_model");
+        let name = &interpreter.language_model;
+        known(&at_model, "language model", &self.language_models, name)?;
+        let model = &self.language_models[name];
+        if let Some(adapter) = &interpreter.adapter {
+            known(
+                &format!("{at}.adapter"),
+                "adapter",
+                &model.adapters,
+                adapter,
+            )?;
+        }
+        if model.titles.is_none() {
+            let (expected, found) = (
+                "a language model with `titles`",
+                format!("`{name}`, which has none"),
+            );
+            return Err(Error::manifest(at_model, expected, found));
+        }
+        let at_encoder = format!("{at}.encoder");
+        known(&at_encoder, "encoder", &self.encoders, &interpreter.encoder)?;
+        self.check_part(&format!("{at}.projector"), &interpreter.projector)?;
+        check_range(format!("{at}.beams"), interpreter.beams, MOST_BEAMS)?;
+        let texts = [
+            (
+                "recover",
+                &interpreter.recover,
+                &InterpreterEntry::RECOVER[..],
+            ),
+            (
+                "residual",
+                &interpreter.residual,
+                &InterpreterEntry::RESIDUAL[..],
+            ),
+            ("item", &interpreter.item, &InterpreterEntry::ITEM[..]),
+        ];
+        for (field, text, slots) in texts {
+            if let Some(text) = text
+                && InterpreterEntry::cut(text, slots).is_none()
+            {
+                let expected = format!("a text with one {}", slots.join(" and behind it one "));
+                return Err(Error::manifest(
+                    format!("{at}.{field}"),
+                    expected,
+                    format!("`{text}`"),
+                ));
+            }
+        }
+        if texts.iter().all(|(_, text, _)| text.is_none()) {
+            return Err(Error::manifest(
+                at,
+                "a text for at least one question",
+                "none",
+            ));
+        }
+        let encoder = &self.encoders[&interpreter.encoder];
+        let (input, output) = (&self.spaces[&encoder.input], &self.spaces[&encoder.output]);
+        match interpreter.item {
+            Some(_) if input.width != output.width => {
+                let expected = format!(
+                    "nothing: states are {} wide, rows {}",
+                    output.width, input.width
+                );
+                Err(Error::manifest(format!("{at}.item"), expected, "a text"))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Manifest {
     pub prompts: BTreeMap<String, PromptEntry>,
     #[serde(default)]
     pub generators: BTreeMap<String, GeneratorEntry>,
+    #[serde(default)]
+    pub interpreters: BTreeMap<String, InterpreterEntry>,
     pub similar: Option<String>,
     pub seen: Seen,
     pub recipe: RecipeEntry,
@@ -338,6 +340,46 @@ pub struct GeneratorEntry {
     pub weigh: Option<WeighEntry>,
     #[serde(default)]
     pub gamma: f32,
+}
+
+/// What a language model is asked about the states of an encoder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct InterpreterEntry {
+    pub language_model: String,
+    pub adapter: Option<String>,
+    pub encoder: String,
+    pub projector: String,
+    pub recover: Option<String>,
+    pub residual: Option<String>,
+    pub item: Option<String>,
+    #[serde(default = "sixteen")]
+    pub beams: u32,
+}
+
+impl InterpreterEntry {
+    pub(crate) const RECOVER: [&'static str; 1] = ["{state}"];
+    pub(crate) const RESIDUAL: [&'static str; 2] = ["{before}", "{after}"];
+    pub(crate) const ITEM: [&'static str; 1] = ["{item}"];
+
+    /// The texts around the slots of a text; nothing unless each is there once, in this order.
+    pub(crate) fn cut(text: &str, slots: &[&str]) -> Option<Vec<String>> {
+        let mut texts = Vec::with_capacity(slots.len() + 1);
+        let mut rest = text;
+        for slot in slots {
+            let (before, after) = rest.split_once(slot)?;
+            texts.push(before.to_owned());
+            rest = after;
+        }
+        texts.push(rest.to_owned());
+        let again = |text: &String| slots.iter().any(|slot| text.contains(slot));
+        (!texts.iter().any(again)).then_some(texts)
+    }
+}
+
+fn sixteen() -> u32 {
+    16
 }
 
 fn four() -> u32 {

@@ -88,7 +88,7 @@ impl Model {
     }
 
     /// A title as what follows the prompt.
-    fn tokens_of_title(&self, title: &str) -> Result<Vec<u32>> {
+    pub(super) fn tokens_of_title(&self, title: &str) -> Result<Vec<u32>> {
         let mut tokens = self.tokenizer.encode("titles", &one_line(title))?;
         tokens.extend(self.end_of_title);
         match tokens.is_empty() {

@@ -76,9 +76,7 @@ impl Model {
         options: &TitleOptions,
         cancel: &Cancel,
     ) -> Result<Vec<Title>> {
-        let trie = self.titles.as_deref().ok_or_else(|| Error::Unsupported {
-            what: "a tree of titles (`titles` of the language model)".into(),
-        })?;
+        let trie = self.tree_of_titles()?;
         if options.count == 0 {
             return Err(Error::argument(
                 "options",
@@ -137,6 +135,12 @@ impl Model {
             going = longer.into_iter().map(go_on).collect::<Result<_>>()?;
         }
         Ok(found)
+    }
+
+    pub(super) fn tree_of_titles(&self) -> Result<&TitleTrie> {
+        self.titles.as_deref().ok_or_else(|| Error::Unsupported {
+            what: "a tree of titles (`titles` of the language model)".into(),
+        })
     }
 
     /// The nodes that follow on each hypothesis, with the sums they come to.

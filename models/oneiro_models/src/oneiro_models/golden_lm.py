@@ -16,7 +16,7 @@ from . import Problem
 from .bundle import Bundle
 from .bundle.catalog import string_table
 from .bundle.table import values
-from .inference import BundleScorer
+from .inference import BundleScorer, Encoder, Oracle
 from .language_model import LanguageModel, piece, titled
 
 PROMPTS = """\
@@ -33,6 +33,8 @@ PIECES = ["", " ", "  two  spaces ", "</title>", "a<s>b</s>", "one\nline", "\t",
 COUNT = 32
 BEAMS = 4
 BEAM_TOKENS = 24
+LISTED = 4
+"""The most titles of a list."""
 GAP = 1e-3
 """By so much the logit of each token of a continuation is greater than any other."""
 
@@ -65,7 +67,7 @@ def golden_lm(folder: Path, out: Path) -> None:
         tensors |= {f"text{number}.{adapter}": logits(model, ids)[-1] for adapter, model in adapted.items()}
         tensors |= beams(reference, ids, own.contract["stop"], number)
         tensors[f"titles{number}.scores"] = np.array([score(reference, ids, title + end) for title in titles], np.float32)
-    tensors |= choices(bundle, own) | generated(bundle)
+    tensors |= choices(bundle, own) | generated(bundle) | interpreted(bundle)
     tensors |= string_table("prompts", prompts) | string_table("pieces", PIECES)
     for name, rows in {"titles": titles, "pieces": [piece(words, text) for text in PIECES]}.items():
         tensors[f"{name}.tokens"] = np.concatenate(rows).astype(np.int64)
@@ -119,14 +121,9 @@ def judged(
     bundle: Bundle, own: LanguageModel, model: torch.nn.Module, asked: dict, history: np.ndarray, candidates: np.ndarray
 ) -> np.ndarray:
     """log p(title and its end | prompt) of every candidate, f32, each by a run of its own."""
-    rows, titles, scores = question(bundle, own, asked, history, candidates), bundle.strings("titles"), []
-    for item in candidates:
-        title = titled(own.tokenizer, titles[item], own.end)
-        with torch.inference_mode():
-            after = model(inputs_embeds=torch.tensor(np.concatenate([rows, own.rows[title]])[None]), use_cache=False)
-        chances = after.logits[0].double().log_softmax(1)[len(rows) - 1 : -1]
-        scores.append(float(chances.gather(1, torch.tensor(title)[:, None]).sum()))
-    return np.array(scores, np.float32)
+    rows, titles = question(bundle, own, asked, history, candidates), bundle.strings("titles")
+    answers = [titled(own.tokenizer, titles[item], own.end) for item in candidates]
+    return np.array(scored(model, own, rows, answers), np.float32)
 
 
 def question(bundle: Bundle, own: LanguageModel, asked: dict, history: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -189,6 +186,78 @@ def generated(bundle: Bundle) -> dict[str, np.ndarray]:
             found |= {f"generate.{name}.{number}.{kind}": value for kind, value in kept.items()}
         found |= string_table(f"generate.{name}.texts", texts)
     return found
+
+
+def interpreted(bundle: Bundle) -> dict[str, np.ndarray]:
+    """What the bundle's interpreters say of a few histories (RecInterpreter): the `.list` of items whose titles are likeliest one
+    after the other, until it ends, with the `.list_scores`; and of all titles how likely each is after the states
+    before and after an `.item`, `.residual`, after those before and after the mean of what the oracle over the encoder dreams,
+    `.dream`, and after that mean by itself, `.dream_as_item`; [N].
+    """
+    found, draw, titles = {}, np.random.default_rng(2), bundle.strings("titles")
+    for name, asked in bundle.manifest.get("interpreters", {}).items():
+        own = LanguageModel(bundle, asked["language_model"])
+        model, encode = transformer(bundle, own.name, asked.get("adapter")), Encoder(bundle, asked["encoder"])
+        oracle = Oracle(bundle, next(key for key, one in bundle.manifest["oracles"].items() if one["encoder"] == asked["encoder"]))
+        layer, answers = bundle.tensors(asked["projector"]), [titled(own.tokenizer, title, own.end) for title in titles]
+        known = np.flatnonzero(encode.cold == 0)
+        for number, length in enumerate([0, 1, encode.window, encode.window + 3]):
+            *history, item = draw.permutation(known)[: length + 1].tolist()
+            history = np.array(history, np.int64)
+            before, after = encode(history), encode(np.append(history, item))
+            dream = oracle.condition(before[None]) @ oracle.part["collapsed.condition"].T + oracle.part["collapsed.constant"]
+            vectors = {
+                "recover": [before],
+                "residual": [before, after],
+                "dream": [before, encode.after(history, dream[0])],
+                "dream_as_item": [dream[0]],
+            }
+            text = {"dream": "residual", "dream_as_item": "item"}
+            rows = {kind: soft(own, asked[text.get(kind, kind)], layer, given) for kind, given in vectors.items()}
+            kept = {kind: scored(model, own, rows[kind], answers) for kind in vectors if kind != "recover"}
+            kept["list"], kept["list_scores"] = listed(model, own, rows["recover"], answers, LISTED)
+            kept |= {"history": history, "item": np.array([item])}
+            types = {"list": np.int64, "history": np.int64, "item": np.int64}
+            kept = {kind: np.array(value, types.get(kind, np.float32)) for kind, value in kept.items()}
+            found |= {f"interpret.{name}.{number}.{kind}": value for kind, value in kept.items()}
+    return found
+
+
+def soft(own: LanguageModel, text: str, layer: dict[str, np.ndarray], vectors: list[np.ndarray]) -> np.ndarray:
+    """The rows [S, D] of a text with what a linear layer makes of vectors in its slots."""
+    rows = [own.rows[own.begin]]
+    for place, part in enumerate(re.split(r"\{\w+\}", text)):
+        if place:
+            rows.append((layer["weight"] @ vectors[place - 1] + layer["bias"])[None])
+        rows.append(own.rows[piece(own.tokenizer, part)])
+    return np.concatenate(rows)
+
+
+def scored(model: torch.nn.Module, own: LanguageModel, rows: np.ndarray, titles: list[list[int]]) -> list[float]:
+    """log p(title and its end | rows), each by a run of its own."""
+    found = []
+    for title in titles:
+        with torch.inference_mode():
+            after = model(inputs_embeds=torch.tensor(np.concatenate([rows, own.rows[title]])[None]), use_cache=False)
+        chances = after.logits[0].double().log_softmax(1)[len(rows) - 1 : -1]
+        found.append(float(chances.gather(1, torch.tensor(title)[:, None]).sum()))
+    return found
+
+
+def listed(model: torch.nn.Module, own: LanguageModel, rows: np.ndarray, titles: list[list[int]], most: int) -> tuple[list, list]:
+    """Items and their scores, each the likeliest that is not there yet, until an end is likelier than that any title begins."""
+    items, scores, first = [], [], sorted({title[0] for title in titles})
+    while len(items) < most:
+        with torch.inference_mode():
+            last = model(inputs_embeds=torch.tensor(rows[None]), use_cache=False).logits[0, -1].double().softmax(0)
+        if last[own.end] >= last[first].sum():
+            break
+        found = scored(model, own, rows, titles)
+        best = max((item for item in range(len(titles)) if item not in items), key=lambda item: found[item])
+        items.append(best)
+        scores.append(found[best])
+        rows = np.concatenate([rows, own.rows[titles[best]]])
+    return items, scores
 
 
 def spoken(own: LanguageModel, tokens: list[int]) -> str:

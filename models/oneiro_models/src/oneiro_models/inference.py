@@ -50,6 +50,14 @@ class Encoder:
         return self.session.run(["state"], {"rows": rows, "length": length})[0]
 
 
+    def after(self, history: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """The state after the last items of a history and one more row [d], which stands where an item's would."""
+        window = history[self.cold[history] == 0][1 - self.window :] if self.window > 1 else history[:0]
+        known = [*self.rows[window.astype(np.int64)], row]
+        rows = np.stack(known + [self.empty] * (self.window - len(known) if self.fixed else 0))
+        return self.session.run(["state"], {"rows": rows[None].astype(np.float32), "length": np.array([len(known)])})[0][0]
+
+
 class BundleScorer:
     """Scores by a bundle's encoder as it stands there, its tables in whatever type they have."""
 

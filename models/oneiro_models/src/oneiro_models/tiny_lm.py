@@ -13,10 +13,12 @@ from .bundle import BundleWriter
 from .bundle.table import rows_at, table
 from .checkpoint import PROJECTIONS, Checkpoint
 from .decoder import plain_graph
-from .export import Description
+from .diffusion import Schedule
+from .export import Description, add
 from .export_llm import Written, add_language_model
 from .lora import Adapter
-from .tiny import SEED, films, invented, made_by
+from .networks import DreamRec, Shape
+from .tiny import SEED, dreaming, films, invented, made_by
 
 SPECIAL = ["<unk>", "<s>", "</s>", "</title>"]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -31,6 +33,11 @@ PACKED = 384
 
 QUESTION = "After {history} comes one of {candidates}. It is:"
 CANDIDATES = 3
+ASKED = {
+    "recover": "What {state} knows: ",
+    "residual": "Between {before} and {after}: ",
+    "item": "{item} is: ",
+}
 WRITTEN = 'After "{history}" comes: '
 
 TEMPLATES = """\
@@ -61,7 +68,7 @@ CONFIG = {
 def write_tiny_lm(folder: Path) -> None:
     """The same bytes at every run: the model `lm`, and `plain`, the same in the form of onnxruntime-genai's builder."""
     generator = np.random.default_rng(SEED)
-    catalog, _ = invented(generator)
+    catalog, cold = invented(generator)
     made = made_by("tiny-lm models/tiny-lm")
     about = Description("tiny-lm", "Forty invented films and an untrained language model, for tests", made)
     bundle = BundleWriter(folder, about.name, about.description)
@@ -87,6 +94,11 @@ def write_tiny_lm(folder: Path) -> None:
     # Of no meaning: that of a title is not what the model makes of it.
     bundle.table("text", table(generator.normal(0, 1, (len(catalog), CONFIG["hidden_size"])).astype(np.float32)), text="l2")
     bundle.generator("bigrec", prompt="write", space="text", beams=3, tokens=12, weigh="popularity", gamma=0.5)
+    network = dreaming(DreamRec(Shape(len(catalog), width=16, window=5), Schedule.of("linear", 50), "mlp1"), generator)
+    add(bundle, network, cold, name="affine")
+    layer = {"weight": generator.normal(0, 0.1, (CONFIG["hidden_size"], 16)), "bias": generator.normal(0, 0.1, CONFIG["hidden_size"])}
+    layer = {name: values.astype(np.float32) for name, values in layer.items()}
+    bundle.interpreter("films", layer, language_model="lm", adapter="taste", encoder="affine", beams=64, **ASKED)
     steps = [{"retrieve": "popularity", "count": len(catalog)}, {"rank": "language_model", "prompt": "hybrid", "count": CANDIDATES}]
     recipe = {"steps": steps, "cold": "popularity"}
     bundle.finish(seen="exclude", recipe=recipe, provenance=about.provenance)

@@ -100,6 +100,12 @@ class BundleWriter:
         """Adds how titles that a language model writes become items."""
         self.manifest.setdefault("generators", {})[name] = contract
 
+    def interpreter(self, name: str, tensors: dict[str, np.ndarray], **contract) -> None:
+        """Adds what a language model is asked about an encoder's states, and the `<name>.projector` that makes rows of them."""
+        part = f"{name}.projector"
+        self.table_part(part, tensors)
+        self.manifest.setdefault("interpreters", {})[name] = contract | {"projector": part}
+
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract
 

@@ -1,0 +1,236 @@
+//! What a language model says of what a recommender knows: states of an encoder as rows of a prompt.
+//!
+//! RecInterpreter (Yang et al., "Large Language Model Can Interpret Latent Space of Sequential Recommender", arXiv
+//! 2310.20487): a linear layer makes a row of a state, and the model names the items behind it. The authors pool the states
+//! of ten full places for the first question; here every question is asked of last states, as windows need not be full.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Model;
+use super::cache::{Cache, Row};
+use super::prompt::Prompt;
+use super::titles::{Title, TitleOptions};
+use crate::bundle::{Bundle, InterpreterEntry};
+use crate::cancel::Cancel;
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::network::Projector;
+
+/// What is asked of vectors, in the texts of a bundle.
+#[derive(Debug)]
+pub(crate) struct Interpreter {
+    model: Arc<Model>,
+    adapter: Option<String>,
+    encoder: String,
+    projector: Arc<Projector>,
+    recover: Option<[String; 2]>,
+    residual: Option<[String; 3]>,
+    item: Option<[String; 2]>,
+    beams: usize,
+}
+
+/// Vectors and what is asked of them.
+pub(crate) enum Asked<'a> {
+    /// Which items led to this state?
+    Recover(&'a [f32]),
+    /// Which item came between these two states?
+    Residual(&'a [f32], &'a [f32]),
+    /// Which item's row is this?
+    Item(&'a [f32]),
+}
+
+/// Titles, and whether there was time for all of them.
+pub(crate) struct Answer {
+    pub(crate) titles: Vec<Title>,
+    pub(crate) whole: bool,
+}
+
+impl Interpreter {
+    /// Binds the texts to their model.
+    pub(crate) fn open(
+        bundle: &Bundle,
+        name: &str,
+        entry: &InterpreterEntry,
+        models: &BTreeMap<String, Arc<Model>>,
+    ) -> Result<Self> {
+        let cut = |text: &Option<String>, slots: &[&str]| {
+            let cut = text.as_ref().map(|text| InterpreterEntry::cut(text, slots));
+            let missing = || Error::Internal {
+                reason: format!("`{name}` without its slots passed the manifest's checks"),
+            };
+            cut.map(|texts| texts.ok_or_else(missing)).transpose()
+        };
+        let two = |texts: Option<Vec<String>>| texts.and_then(|texts| texts.try_into().ok());
+        Ok(Self {
+            model: Arc::clone(&models[&entry.language_model]),
+            adapter: entry.adapter.clone(),
+            encoder: entry.encoder.clone(),
+            projector: Arc::clone(bundle.projector(name)?),
+            recover: two(cut(&entry.recover, &InterpreterEntry::RECOVER)?),
+            residual: cut(&entry.residual, &InterpreterEntry::RESIDUAL)?
+                .and_then(|texts| texts.try_into().ok()),
+            item: two(cut(&entry.item, &InterpreterEntry::ITEM)?),
+            beams: entry.beams as usize,
+        })
+    }
+
+    /// The encoder whose states it reads.
+    pub(crate) fn encoder(&self) -> &str {
+        &self.encoder
+    }
+
+    /// The likeliest titles, best first, or those of a list in its order; `on_title` is given each title of an answer as
+    /// soon as it is known: all of a list, and else the first.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the bundle has no text for it, or its model no tree of titles; as
+    /// [`Model::likeliest_titles`] and [`Model::list`].
+    pub(crate) fn ask(
+        &self,
+        catalog: &Catalog,
+        asked: &Asked,
+        count: usize,
+        cancel: &Cancel,
+        on_title: &mut dyn FnMut(&str),
+    ) -> Result<Answer> {
+        let (texts, vectors) = self.parts(asked)?;
+        let mut prompt = Prompt::new();
+        for (place, text) in texts.iter().enumerate() {
+            if !text.is_empty() {
+                prompt = prompt.text(text);
+            }
+            if place == 0 {
+                prompt = prompt.shared();
+            }
+            if let Some(vector) = vectors.get(place) {
+                prompt = prompt.row(self.projector.row(vector));
+            }
+        }
+        let (rows, shared) = self.model.rows(&prompt, cancel)?;
+        let mut cache = self.model.cache(self.adapter.as_deref())?;
+        cache.shared = shared;
+        let title_of = |title: &Title| match title.items.first() {
+            Some(&item) => Ok(catalog.title(item)?.unwrap_or_default()),
+            None => Ok(""),
+        };
+        if let Asked::Recover(_) = asked {
+            let mut tell = |title: &Title| {
+                let text = title_of(title)?;
+                on_title(text);
+                Ok(text.to_owned())
+            };
+            let model = &self.model;
+            return model.list(&mut cache, rows, count, self.beams, cancel, &mut tell);
+        }
+        let mut options = TitleOptions::default();
+        (options.count, options.beams) = (count, self.beams.max(count));
+        let model = &self.model;
+        let titles = model.likeliest_titles(&mut cache, &rows, &options, cancel)?;
+        if let Some(best) = titles.first() {
+            on_title(title_of(best)?);
+        }
+        Ok(Answer {
+            titles,
+            whole: true,
+        })
+    }
+
+    /// The texts of a question, and the vectors between them.
+    fn parts<'a>(&'a self, asked: &Asked<'a>) -> Result<(&'a [String], Vec<&'a [f32]>)> {
+        let (texts, vectors, what) = match asked {
+            Asked::Recover(state) => (
+                self.recover.as_ref().map(|texts| &texts[..]),
+                vec![*state],
+                "recover",
+            ),
+            Asked::Residual(before, after) => {
+                let texts = self.residual.as_ref().map(|texts| &texts[..]);
+                (texts, vec![*before, *after], "residual")
+            }
+            Asked::Item(row) => (
+                self.item.as_ref().map(|texts| &texts[..]),
+                vec![*row],
+                "item",
+            ),
+        };
+        let missing = || Error::Unsupported {
+            what: format!("question: the interpreter has no text for `{what}`"),
+        };
+        Ok((texts.ok_or_else(missing)?, vectors))
+    }
+}
+
+impl Model {
+    /// Titles of the catalog one after the other, each the likeliest that is not there yet, until the list ends: where the
+    /// token that ends a title is likelier than that any title begins. `on_title` is given each, and answers its text.
+    ///
+    /// A deadline or a full context ends the list, unless it is empty.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the model has no tree of titles, or no token that ends one; as
+    /// [`likeliest_titles`](Self::likeliest_titles).
+    fn list(
+        &self,
+        cache: &mut Cache,
+        mut rows: Vec<Row>,
+        most: usize,
+        beams: usize,
+        cancel: &Cancel,
+        on_title: &mut dyn FnMut(&Title) -> Result<String>,
+    ) -> Result<Answer> {
+        let (mut listed, mut whole): (Vec<Title>, bool) = (Vec::new(), true);
+        while listed.len() < most {
+            match self.next_of_list(cache, &rows, &listed, beams, cancel) {
+                Ok(Some(next)) => {
+                    let tokens = self.tokens_of_title(&on_title(&next)?)?;
+                    rows.extend(tokens.into_iter().map(Row::Token));
+                    listed.push(next);
+                }
+                Ok(None) => break,
+                Err(Error::DeadlineExceeded) if !listed.is_empty() => {
+                    whole = false;
+                    break;
+                }
+                Err(Error::TooLong { .. }) if !listed.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer {
+            titles: listed,
+            whole,
+        })
+    }
+
+    /// The likeliest title that is not in a list, after the rows of a prompt and the list; nothing where the list ends.
+    fn next_of_list(
+        &self,
+        cache: &mut Cache,
+        rows: &[Row],
+        listed: &[Title],
+        beams: usize,
+        cancel: &Cancel,
+    ) -> Result<Option<Title>> {
+        let trie = self.tree_of_titles()?;
+        let end = self.end_of_title.ok_or_else(|| Error::Unsupported {
+            what: "a list of titles: the language model has no token that ends one".into(),
+        })?;
+        self.read(cache, rows, cancel)?;
+        let logits = self.logits(cache, cancel)?;
+        let first = trie
+            .children(0)?
+            .map(|node| Ok(logits[trie.token(node)? as usize]));
+        let first = first.collect::<Result<Vec<f32>>>()?;
+        if first.is_empty() || f64::from(logits[end as usize]) >= self.normaliser(&first)? {
+            return Ok(None);
+        }
+        let mut options = TitleOptions::default();
+        options.count = listed.len() + 1;
+        options.beams = beams.max(options.count);
+        let titles = self.likeliest_titles(cache, rows, &options, cancel)?;
+        let known = |title: &Title| listed.iter().any(|one| one.items == title.items);
+        Ok(titles.into_iter().find(|title| !known(title)))
+    }
+}

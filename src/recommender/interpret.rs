@@ -1,0 +1,158 @@
+//! What a recommender knows of a user, in words.
+
+#![forbid(unsafe_code)]
+
+use std::iter;
+use std::time::Instant;
+
+use super::{Recommender, batch};
+use crate::bundle::MOST_BEAMS;
+use crate::call::CallOptions;
+use crate::error::{Error, Result};
+use crate::network::llm::Asked;
+use crate::ranking::{Origin, Ranking};
+use crate::retrieve::stage;
+
+/// What a language model is asked about what a recommender knows of the user.
+///
+/// RecInterpreter (Yang et al., arXiv 2310.20487); what its paper leaves open is our reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Question {
+    /// Which items is the history of? Asked of the encoder's state alone.
+    Recover,
+    /// Which item came behind the history? Asked of the states before and after this one.
+    Residual(u32),
+    /// What does the oracle dream of? Asked as [`Residual`](Self::Residual): of the states before and after its ideal item,
+    /// which stands where the next item's row would.
+    Dream,
+    /// The same, asked of the ideal item alone, as of an item's row.
+    DreamAsItem,
+}
+
+impl Recommender {
+    /// Answers a question in titles of the catalog, with default options.
+    ///
+    /// ```
+    /// # let engine = oneiro::Engine::open("models/tiny-lm")?;
+    /// use oneiro::Question;
+    /// let mut user = engine.recommender();
+    /// user.observe_items(&[3, 7])?;
+    /// let named = user.interpret(Question::Recover, 3, &mut |text| print!("{text}"))?;
+    /// assert!(named.items().len() <= 3);
+    /// # Ok::<(), oneiro::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`interpret_with`](Self::interpret_with).
+    pub fn interpret(
+        &mut self,
+        question: Question,
+        count: usize,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Ranking> {
+        self.interpret_with(question, count, &CallOptions::default(), on_text)
+    }
+
+    /// Answers a question in titles of the catalog. The text comes piece by piece; the items that it names are the
+    /// ranking, each with the log-probability of its title.
+    ///
+    /// `count`: of [`Question::Recover`] the most titles that are named, and the ranking is in their order; else how many
+    /// titles, the likeliest first, are in the ranking, of which the text is the first. Items that have the same title come
+    /// together.
+    ///
+    /// Of the options it takes `cancel`, `threads`, `deadline`, `interpreter` and, for dreams, `oracle`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the bundle has no such interpreter, no text for the question, no tree of titles, or no
+    /// oracle over the interpreter's encoder; [`Error::UnknownItem`]; [`Error::InvalidArgument`] if `count` is 0 or above 256, the
+    /// item is unknown to the encoder, or the oracle is to draw more than one; [`Error::TooLong`], [`Error::Cancelled`],
+    /// [`Error::Runtime`]; [`Error::DeadlineExceeded`], but for a list that has begun: it ends, and the ranking says so.
+    pub fn interpret_with(
+        &mut self,
+        question: Question,
+        count: usize,
+        options: &CallOptions,
+        on_text: &mut dyn FnMut(&str),
+    ) -> Result<Ranking> {
+        if !(1..=MOST_BEAMS as usize).contains(&count) {
+            let reason = format!("is {count}, expected 1 to {MOST_BEAMS}");
+            return Err(Error::argument("count", reason));
+        }
+        let options = options.started();
+        options.cancel.check()?;
+        let engine = self.engine.clone();
+        let (name, interpreter) = engine.interpreter(options.interpreter.as_deref())?;
+        let (of, encoder) = engine.encoder(Some(interpreter.encoder()))?;
+        let started = Instant::now();
+        batch::keep_states(&mut [self], of, encoder, &options)?;
+        let mut stages = vec![stage(format!("encode {of}"), 0, started)];
+        let before = self.kept_state(of)?;
+        let (mut after, mut dream) = (None, None);
+        match question {
+            Question::Recover => {}
+            Question::Residual(item) => {
+                engine.catalog().check(item)?;
+                if encoder.is_cold(item) {
+                    let reason = format!("{item} is unknown to the encoder `{of}`");
+                    return Err(Error::argument("item", reason));
+                }
+                let window = encoder.window(self.taste().chain(iter::once(item)));
+                let states = encoder.states(&[window], 1, &options.cancel)?;
+                after = states.into_iter().next();
+            }
+            Question::Dream | Question::DreamAsItem => {
+                let (oracle, guide) = engine.oracle(options.oracle.name.as_deref())?;
+                if guide.encoder() != of {
+                    let guide = guide.encoder();
+                    return Err(Error::Unsupported {
+                        what: format!(
+                            "dream: `{guide}` guides the oracle `{oracle}`, the interpreter `{name}` reads `{of}`"
+                        ),
+                    });
+                }
+                if options.oracle.draws != 1 {
+                    let reason = format!("is {}, and one dream is told", options.oracle.draws);
+                    return Err(Error::argument("draws", reason));
+                }
+                let (points, more) = engine.dream(&mut [self], &options)?;
+                // The state is here already.
+                stages.extend(more.into_iter().skip(1));
+                let point = points.into_iter().flatten().next();
+                if let (Question::Dream, Some(point)) = (question, &point) {
+                    let window = encoder.window(self.taste());
+                    after = Some(encoder.state_after(&window, point, &options.cancel)?);
+                }
+                dream = point;
+            }
+        }
+        let missing = || Error::Internal {
+            reason: "a question without its vector".into(),
+        };
+        let asked = match question {
+            Question::Recover => Asked::Recover(&before),
+            Question::Residual(_) | Question::Dream => {
+                Asked::Residual(&before, after.as_deref().ok_or_else(missing)?)
+            }
+            Question::DreamAsItem => Asked::Item(dream.as_deref().ok_or_else(missing)?),
+        };
+        let started = Instant::now();
+        let mut named = 0;
+        let mut tell = |title: &str| {
+            if named > 0 {
+                on_text(", ");
+            }
+            on_text(title);
+            named += 1;
+        };
+        let catalog = engine.catalog();
+        let answer = interpreter.ask(catalog, &asked, count, &options.cancel, &mut tell)?;
+        let mut named = Vec::new();
+        for title in &answer.titles {
+            let items = title.items.iter();
+            named.extend(items.map(|&item| (item, title.score, Origin::Interpretation)));
+        }
+        stages.push(stage(format!("interpret {name}"), named.len(), started));
+        Ok(Ranking::arranged(&named, stages, answer.whole))
+    }
+}
