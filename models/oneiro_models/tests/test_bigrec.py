@@ -170,7 +170,7 @@ def test_from_events_to_a_bundle_on_the_command_line(world, base, tmp_path, caps
         "prompt": "bigrec", "space": "lm.titles", "beams": 4, "tokens": 48, "weigh": "popularity", "gamma": 0.5,
     }  # fmt: skip
     assert set(bundle.manifest["language_models"]["lm"]["adapters"]) == {"taste", "bigrec"}
-    np.testing.assert_allclose(values(bundle.space("lm.titles")), of_titles(bundle, "lm"), atol=2e-2)
+    np.testing.assert_allclose(values(bundle.space("lm.titles")), of_titles(bundle, "lm", 50), atol=2e-2)
     wrong = [*given[:-1], str(tmp_path / "plain")]
     assert main(["export-writer", events, str(run), str(tmp_path / "no"), *wrong]) == 1
     assert "has no language model" in capsys.readouterr().err

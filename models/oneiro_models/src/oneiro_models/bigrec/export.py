@@ -36,24 +36,14 @@ def export_writer(
     options_of(run, Writing)
     given = Bundle(bundle)
     writer = BundleWriter.again(given, out)
-    models = writer.manifest.get("language_models", {})
-    if not models:
-        raise Problem(f"{bundle} has no language model: put one there first, with export-taste or export-llm")
-    model, contract = next(iter(models.items()))
-    if given.strings("titles") != words.titles:
-        raise Problem(f"{bundle} has other titles than {run} has read")
-    checkpoint = Checkpoint(base)
-    if given.path(contract["tokenizer"]).read_bytes() != checkpoint.tokenizer:
-        raise Problem(f"{base} is not what the language model of {bundle} was made of: it has another tokenizer")
+    model, contract, checkpoint = checked_base(given, base, words)
     if not contract.get("adapters"):
         raise Problem(f"the language model of {bundle} takes no adapters: export it with one that is not merged")
     part = f"{model}.{WRITER}"
     writer.part(part, f"{part}.onnx_adapter", adapter_file(checkpoint, Adapter(run / "adapter")))
     contract["adapters"][WRITER] = part
     writer.prompt(WRITER, language_model=model, adapter=WRITER, text=text_of(name), separator=SEPARATOR, history=WINDOW)
-    rows, points_of = f"{model}.titles", of_titles(given, model)
-    if not alike(points_of, base, checkpoint, words.titles):
-        raise Problem(f"{base} is not what the language model of {bundle} was made of: it makes other points of the titles")
+    rows, points_of = f"{model}.titles", of_titles(given, model, len(words.titles))
     writer.table(rows, table(points_of, "f16"), **{rows: "l2"})
     weighs = {"weigh": weigh, "gamma": gamma} if weigh else {}
     writer.generator(WRITER, prompt=WRITER, space=rows, beams=BEAMS, tokens=TOKENS, **weighs)
@@ -62,20 +52,35 @@ def export_writer(
     writer.finish(lambda written: check(LanguageModel(written, model)))
 
 
-def of_titles(bundle: Bundle, name: str) -> np.ndarray:
-    """What the bundle's own model, without an adapter, makes of every title, without double quotes around it; f32 [N, D]."""
+def checked_base(bundle: Bundle, base: Path, words: Words) -> tuple[str, dict, Checkpoint]:
+    """The first language model of a bundle, its contract and the checkpoint that it was made of, for these titles.
+
+    The tokenizers are the same, and the two make about the same of the first titles: all but what quantising changes.
+    """
+    models = bundle.manifest.get("language_models", {})
+    if not models:
+        raise Problem(f"{bundle.folder} has no language model: put one there first, with export-taste or export-llm")
+    model, contract = next(iter(models.items()))
+    if bundle.strings("titles") != words.titles:
+        raise Problem(f"{bundle.folder} has other titles than the run has read")
+    checkpoint = Checkpoint(base)
+    if bundle.path(contract["tokenizer"]).read_bytes() != checkpoint.tokenizer:
+        raise Problem(f"{base} is not what the language model of {bundle.folder} was made of: it has another tokenizer")
+    plain = tokenizer_of(checkpoint.tokenizer)
+    own = points(load_checkpoint(base)[0], [titled(plain, title.strip('"'), None) for title in words.titles[:LOOKED_AT]])
+    other = of_titles(bundle, model, LOOKED_AT)
+    alike = own.shape == other.shape
+    if alike:
+        cosines = (own * other).sum(1) / np.maximum(np.linalg.norm(own, axis=1) * np.linalg.norm(other, axis=1), 1e-12)
+        alike = cosines.mean() > ALIKE
+    if not alike:
+        raise Problem(f"{base} is not what the language model of {bundle.folder} was made of: it makes other points of the titles")
+    return model, contract, checkpoint
+
+
+def of_titles(bundle: Bundle, name: str, count: int) -> np.ndarray:
+    """What the bundle's own model, without an adapter, makes of its first titles, without double quotes around them; f32 [n, D]."""
     model = LanguageModel(bundle, name)
-    bare = [title.strip('"') for title in bundle.strings("titles")]
+    bare = [title.strip('"') for title in bundle.strings("titles")[:count]]
     read = [model.read(model.begin + titled(model.tokenizer, title, None))[0][-1] for title in bare]
     return np.stack(read).astype(np.float32)
-
-
-def alike(points_of: np.ndarray, base: Path, checkpoint: Checkpoint, titles: list[str]) -> bool:
-    """Whether the checkpoint makes the same of the first titles, but for what quantising changes."""
-    plain = tokenizer_of(checkpoint.tokenizer)
-    own = points(load_checkpoint(base)[0], [titled(plain, title.strip('"'), None) for title in titles[:LOOKED_AT]])
-    if own.shape[1] != points_of.shape[1]:
-        return False
-    other = points_of[: len(own)]
-    cosines = (own * other).sum(1) / np.maximum(np.linalg.norm(own, axis=1) * np.linalg.norm(other, axis=1), 1e-12)
-    return bool(cosines.mean() > ALIKE)

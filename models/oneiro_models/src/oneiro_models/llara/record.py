@@ -33,6 +33,7 @@ class Choices:
     figures: dict[str, dict[str, Figure]]
     subject: str | None = None
     seed: int | None = None
+    suffix = SUFFIX
 
     @property
     def configuration(self) -> str:
@@ -43,7 +44,7 @@ class Choices:
         """A name that another evaluation of the same configuration and seed on the same rows has too."""
         configuration = sha256(self.configuration.encode()).hexdigest()[:8]
         seed = "" if self.seed is None else f"seed {self.seed}"
-        return file_name(self.data_set, self.rows, self.subject or "stage 1 alone", configuration, seed) + SUFFIX
+        return file_name(self.data_set, self.rows, self.subject or "stage 1 alone", configuration, seed) + self.suffix
 
     def save(self, folder: Path) -> Path:
         return keep(self, folder, self.file())
@@ -54,22 +55,22 @@ class Choices:
         return {name: found for name, found in self.figures.items() if name.endswith(("constrained", "among titles", "free"))}
 
 
-def load(path: Path) -> Choices:
+def load(path: Path, kind: type[Choices] = Choices) -> Choices:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         by_method = content.pop("figures").items()
         figures = {method: {name: Figure(**one) for name, one in found.items()} for method, found in by_method}
-        return Choices(**content, figures=figures)
+        return kind(**content, figures=figures)
     except (ValueError, TypeError, KeyError) as error:
-        raise Problem(f"{path} is no record of choices: {error}") from None
+        raise Problem(f"{path} is no record of {kind.__name__.lower()}: {error}") from None
 
 
-def section(records: list[Choices]) -> str:
+def section(records: list[Choices], head: str = HEAD) -> str:
     """A table for each data set and kind of rows."""
     groups: dict[tuple, list[Choices]] = {}
     for one in sorted(records, key=lambda one: (one.data_set, one.rows, one.subject or "", one.configuration, one.seed or 0)):
         groups.setdefault((one.data_set, one.rows, one.count), []).append(one)
-    lines = [HEAD]
+    lines = [head]
     for (data_set, rows, count), group in groups.items():
         lines.append(f"### {data_set}: {rows}\n\n{count} rows.\n\n{_table(group)}\n")
     return "\n".join(lines)
@@ -86,7 +87,8 @@ def _table(group: list[Choices]) -> str:
         for name in runs[0].own:
             shown = [run.own[name] for run in runs if name in run.own]
             several = f", mean of {len(shown)} seeds" if len(shown) > 1 else ""
-            methods[f"{subject}: {name}{several}"] = over_seeds(shown)
+            shown_as = name if name == subject else f"{subject}: {name}"
+            methods[shown_as + several] = over_seeds(shown)
         seeds = ", ".join(str(run.seed) for run in runs if run.seed is not None)
         subject += f", seed{'s' * (len(runs) > 1)} {seeds}" if seeds else ""
         notes.append(f"- {subject}: `{runs[0].configuration}`")
