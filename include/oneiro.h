@@ -952,6 +952,9 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 /** The log-probability of its title by a language model that names what a recommender knows. */
 #define ONEIRO_ORIGIN_INTERPRETATION 9
 
+/** How far the score of the item that is explained falls without this item of the history. */
+#define ONEIRO_ORIGIN_ATTRIBUTION 10
+
 /**
  * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
  * with each other. Yours; free with oneiro_ranking_free.
@@ -1274,7 +1277,10 @@ typedef struct oneiro_call_options {
   int32_t weigh;
   /** How much that counts, 0 or more: 0 for the distances alone; -1, for the bundle's choice, by default. */
   float gamma;
-  /** The interpreter to ask, by its name in the manifest; NULL, for the first, by default. */
+  /**
+   * The interpreter or, for explanations, the explainer to ask, by its name in the manifest; NULL, for the first, by
+   * default.
+   */
   const char *interpreter;
 } oneiro_call_options;
 
@@ -2204,12 +2210,19 @@ ONEIRO_API void oneiro_generated_free(oneiro_generated *generated);
 #define ONEIRO_QUESTION_DREAM_AS_ITEM 4
 
 /**
+ * Why does `item` score as it does? Ours, not of the paper: a sentence that names the one or two items of the history without
+ * which its score falls the most. The ranking is of the history, by that fall; where nothing raises the score, there is no
+ * text.
+ */
+#define ONEIRO_QUESTION_EXPLAIN 5
+
+/**
  * What a recommender knows of a user, in titles of the catalog (RecInterpreter): a language model answers a question about
  * an encoder's states, or about an oracle's ideal item. The text comes piece by piece; the items that it names are the
  * ranking, each with the log-probability of its title.
  *
  * question: ONEIRO_QUESTION_….
- * item:    for ONEIRO_QUESTION_RESIDUAL; else any number.
+ * item:    for ONEIRO_QUESTION_RESIDUAL and ONEIRO_QUESTION_EXPLAIN; else any number.
  * count:   1 to 256. Of ONEIRO_QUESTION_RECOVER the most titles that are named, and the ranking is in their order; else how
  *          many titles, the likeliest first, are in the ranking, of which the text is the first. Items of one title come
  *          together.
@@ -2218,7 +2231,8 @@ ONEIRO_API void oneiro_generated_free(oneiro_generated *generated);
  * on_text, user_data: borrowed for the call, on this thread; given the text piece by piece; NULL for none. It must not use
  *          the same recommender.
  * out:     yours; free with oneiro_ranking_free.
- * Errors:  ONEIRO_UNSUPPORTED (no such interpreter, no text for the question, no oracle over the interpreter's encoder),
+ * Errors:  ONEIRO_UNSUPPORTED (no such interpreter or explainer, no text for the question, no oracle over the interpreter's
+ *          encoder),
  *          ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `question`, `count` out of range, an item that the
  *          encoder has never seen, an oracle of several draws), ONEIRO_TOO_LONG, ONEIRO_CANCELLED also by the callback,
  *          ONEIRO_DEADLINE_EXCEEDED only before the first title of a list, ONEIRO_RUNTIME.

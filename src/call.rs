@@ -51,7 +51,7 @@ pub struct CallOptions {
     /// How a language model generates what is retrieved.
     #[cfg(feature = "llm")]
     pub generator: GeneratorOptions,
-    /// The interpreter to ask, by its name in the manifest; the first by default.
+    /// The interpreter or, for explanations, the explainer to ask, by its name in the manifest; the first by default.
     #[cfg(feature = "llm")]
     pub interpreter: Option<String>,
 }

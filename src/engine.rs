@@ -13,7 +13,7 @@ use crate::graph::{Graph, GraphOptions};
 #[cfg(feature = "llm")]
 use crate::language_model::LanguageModel;
 #[cfg(feature = "llm")]
-use crate::network::llm::{Generator, Interpreter, Model, Template};
+use crate::network::llm::{Explainer, Generator, Interpreter, Model, Template};
 use crate::network::{Encoder, QNetwork};
 use crate::recommender::Recommender;
 use crate::retrieve::Oracle;
@@ -47,6 +47,8 @@ struct Inner {
     generators: BTreeMap<String, Generator>,
     #[cfg(feature = "llm")]
     interpreters: BTreeMap<String, Interpreter>,
+    #[cfg(feature = "llm")]
+    explainers: BTreeMap<String, Explainer>,
 }
 
 /// How an engine runs its graphs.
@@ -135,7 +137,13 @@ impl Engine {
                 Ok((name.clone(), interpreter))
             })
             .collect::<Result<_>>()?;
+        #[cfg(feature = "llm")]
+        let explainers = (manifest.explainers.iter())
+            .map(|(name, entry)| (name.clone(), Explainer::new(entry)))
+            .collect();
         Ok(Self(Arc::new(Inner {
+            #[cfg(feature = "llm")]
+            explainers,
             #[cfg(feature = "llm")]
             generators,
             #[cfg(feature = "llm")]
@@ -243,6 +251,13 @@ impl Engine {
     #[cfg(feature = "llm")]
     pub(crate) fn interpreter(&self, name: Option<&str>) -> Result<(&str, &Interpreter)> {
         find("interpreter", &self.0.interpreters, name)
+    }
+
+    /// The explainer of that name, or the first, with the prompt that it answers.
+    #[cfg(feature = "llm")]
+    pub(crate) fn explainer(&self, name: Option<&str>) -> Result<(&str, &Explainer, &Template)> {
+        let (name, explainer) = find("explainer", &self.0.explainers, name)?;
+        Ok((name, explainer, &self.0.prompts[explainer.prompt()]))
     }
 
     /// The first name of a kind in the recipe.

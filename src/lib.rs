@@ -47,11 +47,11 @@ pub mod capi;
 
 pub use arrangement::Arrangement;
 pub use bundle::{
-    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry,
-    GraphEntry, HeadEntry, IndexEntry, InterpreterEntry, LanguageGraph, LanguageModelEntry, Length,
-    Manifest, Metric, OracleEntry, PartEntry, Parts, Prepack, PromptEntry, Provenance,
-    QNetworkEntry, RankEntry, RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry,
-    StepEntry, TitlesEntry, TokenTableEntry, WeighEntry,
+    AttributeKind, Bundle, CatalogEntry, EmptyRow, EncoderEntry, ExplainerEntry, FORMAT,
+    GeneratorEntry, GraphEntry, HeadEntry, IndexEntry, InterpreterEntry, LanguageGraph,
+    LanguageModelEntry, Length, Manifest, Metric, OracleEntry, PartEntry, Parts, Prepack,
+    PromptEntry, Provenance, QNetworkEntry, RankEntry, RecallEntry, RecipeEntry, RetrieveEntry,
+    RowType, Seen, SpaceEntry, StepEntry, TitlesEntry, TokenTableEntry, WeighEntry,
 };
 pub use call::{CallOptions, Judge, Rank};
 #[cfg(feature = "llm")]

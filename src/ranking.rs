@@ -43,6 +43,8 @@ pub enum Origin {
     Generate = 8,
     /// The log-probability of its title by a language model that names what a recommender knows.
     Interpretation = 9,
+    /// How far the score of the item that is explained falls without this item of the history.
+    Attribution = 10,
 }
 
 impl Origin {
@@ -59,6 +61,7 @@ impl Origin {
             Self::LanguageModel => "language_model",
             Self::Generate => "generate",
             Self::Interpretation => "interpretation",
+            Self::Attribution => "attribution",
         }
     }
 }

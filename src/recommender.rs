@@ -5,6 +5,8 @@
 mod batch;
 mod blend;
 #[cfg(feature = "llm")]
+mod explain;
+#[cfg(feature = "llm")]
 mod generate;
 #[cfg(feature = "llm")]
 mod interpret;

@@ -303,3 +303,124 @@ fn a_projector_with_numbers_that_are_none_is_found_by_verify() {
         .to_string();
     assert!(error.contains("films.projector"), "{error}");
 }
+
+struct Explained {
+    history: Vec<u32>,
+    item: u32,
+    seen: Vec<u32>,
+    drops: Vec<f32>,
+    /// The sentences that can be, the likeliest first.
+    sentences: Vec<String>,
+}
+
+fn explained() -> Vec<Explained> {
+    let bytes = fs::read("tests/golden/tiny-lm.safetensors").unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let data = |name: &str| {
+        let tensor = file.tensor(&format!("explain.why.{name}")).unwrap();
+        tensor.data().to_vec()
+    };
+    let items = |name: &str| -> Vec<u32> {
+        let data = data(name);
+        let words = data.chunks_exact(8);
+        words
+            .map(|word| i64::from_le_bytes(word.try_into().unwrap()))
+            .map(|item| u32::try_from(item).unwrap())
+            .collect()
+    };
+    let texts = String::from_utf8(data("texts.bytes")).unwrap();
+    let offsets = data("texts.offsets");
+    let offsets = offsets
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes(word.try_into().unwrap()) as usize);
+    let offsets: Vec<usize> = offsets.collect();
+    let one = |number: usize| Explained {
+        history: items(&format!("{number}.history")),
+        item: items(&format!("{number}.item"))[0],
+        seen: items(&format!("{number}.seen")),
+        drops: data(&format!("{number}.drops"))
+            .chunks_exact(4)
+            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
+            .collect(),
+        sentences: texts[offsets[number]..offsets[number + 1]]
+            .lines()
+            .map(Into::into)
+            .collect(),
+    };
+    (0..offsets.len() - 1).map(one).collect()
+}
+
+#[test]
+fn an_explanation_names_what_raises_the_score_as_by_transformers() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut sentences = 0;
+    for (number, golden) in explained().into_iter().enumerate() {
+        let mut user = engine.recommender();
+        user.observe_items(&golden.history).unwrap();
+        let mut text = String::new();
+        let found = user
+            .interpret(Question::Explain(golden.item), 256, &mut |piece| {
+                text.push_str(piece);
+            })
+            .unwrap();
+        assert_eq!(found.items(), golden.seen, "history {number}");
+        for (drop, expected) in found.scores().iter().zip(&golden.drops) {
+            assert!((drop - expected).abs() < 1e-4, "{drop}, {expected}");
+        }
+        assert!(
+            found
+                .origins()
+                .iter()
+                .all(|one| *one == Origin::Attribution)
+        );
+        assert_eq!(text, golden.sentences.first().map_or("", String::as_str));
+        sentences += golden.sentences.len();
+        let top = user.interpret(Question::Explain(golden.item), 1, &mut |_| {});
+        assert_eq!(top.unwrap().items(), &golden.seen[..1]);
+    }
+    assert!(sentences > 7, "the goldens leave a choice");
+}
+
+#[test]
+fn an_item_without_a_score_is_not_explained_nor_anything_by_no_history() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut user = engine.recommender();
+    let mut pieces = 0;
+    let nothing = user.interpret(Question::Explain(3), 5, &mut |_| pieces += 1);
+    assert!(nothing.unwrap().is_empty());
+    assert_eq!(pieces, 0);
+    user.observe_items(&[3, 9]).unwrap();
+    let outcome = user.interpret(Question::Explain(15), 5, &mut |_| {});
+    assert!(
+        matches!(&outcome, Err(Error::InvalidArgument { parameter, .. }) if *parameter == "item"),
+        "{outcome:?}"
+    );
+    let outcome = user.interpret(Question::Explain(40), 5, &mut |_| {});
+    assert!(
+        matches!(outcome, Err(Error::UnknownItem { .. })),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_manifest_with_an_explainer_that_cannot_be_is_refused() {
+    let wrong: [(&str, Value, &str); 9] = [
+        ("prompt", json!("other"), "prompt"),
+        ("prompt", json!("hybrid"), "prompt"),
+        ("encoder", json!("other"), "encoder"),
+        ("sentences", json!([]), "sentences"),
+        ("sentences", json!(["{first}"]), "sentences"),
+        ("sentences", json!(["{first}", "{second}"]), "sentences[1]"),
+        ("sentences", json!(["{first}{first}"]), "sentences[0]"),
+        ("tags", json!("year"), "tags"),
+        ("tags", Value::Null, "tags"),
+    ];
+    for (field, value, at) in wrong {
+        let folder = changed::copy(BUNDLE, |manifest| {
+            manifest["explainers"]["why"][field] = value.clone();
+        });
+        let error = Engine::open(folder.path()).unwrap_err().to_string();
+        let at = format!("explainers.why.{at}");
+        assert!(error.contains(&at), "{at}: {error}");
+    }
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use oneiro::{CallOptions, Cancel, Engine, Question};
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::lookup::Lookup;
@@ -36,10 +37,13 @@ pub struct Arguments {
     /// Name instead what an oracle dreams of, from its ideal item alone
     #[arg(long)]
     dream_as_item: bool,
+    /// Say instead why this item is recommended, and list what of the history raises its score
+    #[arg(long, value_name = "ITEM", conflicts_with_all = ["residual", "dream", "dream_as_item"])]
+    explain: Option<String>,
     /// How many titles at most
     #[arg(short = 'k', long, value_name = "K", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
     count: u16,
-    /// The interpreter to ask, instead of the first
+    /// The interpreter or explainer to ask, instead of the first
     #[arg(long, value_name = "NAME")]
     interpreter: Option<String>,
     /// Write the answer as a text, as it comes, instead of lines
@@ -65,11 +69,21 @@ const EXAMPLES: &str = "\
 Examples:
   oneiro interpret models/tiny-lm --seen Nightjar --seen Glass...
   oneiro interpret models/tiny-lm --seen Nightjar --residual Kites --text
+  oneiro interpret models/tiny-lm --seen Nightjar --seen Glass... --explain Kites
   oneiro interpret models/tiny-lm --seen Nightjar --dream --sampler mean --json";
 
+/// The answer as JSON.
+#[derive(Serialize)]
+struct Answer {
+    text: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
 impl Arguments {
-    fn question(&self, residual: Option<u32>) -> Question {
-        match residual {
+    fn question(&self, item: Option<u32>) -> Question {
+        match item {
+            Some(item) if self.explain.is_some() => Question::Explain(item),
             Some(item) => Question::Residual(item),
             None if self.dream => Question::Dream,
             None if self.dream_as_item => Question::DreamAsItem,
@@ -90,8 +104,9 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let catalog = engine.catalog();
     let mut lookup = Lookup::new(catalog, arguments.skip_unknown);
     let history = lookup.items(&arguments.seen)?;
-    let residual = arguments.residual.as_deref();
-    let residual = residual.map(|item| catalog.resolve(item)).transpose()?;
+    let item = arguments.residual.as_deref();
+    let item = item.or(arguments.explain.as_deref());
+    let item = item.map(|item| catalog.resolve(item)).transpose()?;
     let skipped = lookup.report();
 
     let button = cancel.clone();
@@ -102,9 +117,11 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     options.oracle = arguments.dreaming.sampling();
     let mut user = engine.recommender();
     user.observe_items(&history)?;
-    let (question, count) = (arguments.question(residual), arguments.count.into());
+    let (question, count) = (arguments.question(item), arguments.count.into());
     let mut failed: Option<io::Error> = None;
+    let mut text = String::new();
     let outcome = user.interpret_with(question, count, &options, &mut |piece| {
+        text.push_str(piece);
         if arguments.text && failed.is_none() {
             failed = write(&output::plain(piece)).err();
             if failed.is_some() {
@@ -121,8 +138,12 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
     let named = outcome?;
     if arguments.json {
         let boosts = BTreeMap::new();
-        output::json(&Report::new(catalog, &named, &history, skipped, &boosts)?)?;
+        let report = Report::new(catalog, &named, &history, skipped, &boosts)?;
+        output::json(&Answer { text, report })?;
     } else if !arguments.text {
+        if arguments.explain.is_some() && !text.is_empty() {
+            output::note(format_args!("{}", output::plain(&text)));
+        }
         ranking::print(catalog, &named, count)?;
     }
     if arguments.timing {

@@ -20,9 +20,9 @@ use manifest::MAX_MANIFEST_BYTES;
 #[cfg(feature = "llm")]
 pub(crate) use manifest::MOST_BEAMS;
 pub use manifest::{
-    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, FORMAT, GeneratorEntry, GraphEntry,
-    HeadEntry, IndexEntry, InterpreterEntry, LanguageModelEntry, Length, Manifest, Metric,
-    OracleEntry, PartEntry, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry,
+    AttributeKind, CatalogEntry, EmptyRow, EncoderEntry, ExplainerEntry, FORMAT, GeneratorEntry,
+    GraphEntry, HeadEntry, IndexEntry, InterpreterEntry, LanguageModelEntry, Length, Manifest,
+    Metric, OracleEntry, PartEntry, Prepack, PromptEntry, Provenance, QNetworkEntry, RankEntry,
     RecallEntry, RecipeEntry, RetrieveEntry, RowType, Seen, SpaceEntry, StepEntry, TitlesEntry,
     TokenTableEntry, WeighEntry,
 };

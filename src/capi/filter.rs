@@ -249,7 +249,8 @@ pub struct oneiro_call_options {
     pub weigh: i32,
     /// How much that counts, 0 or more: 0 for the distances alone; -1, for the bundle's choice, by default.
     pub gamma: f32,
-    /// The interpreter to ask, by its name in the manifest; NULL, for the first, by default.
+    /// The interpreter or, for explanations, the explainer to ask, by its name in the manifest; NULL, for the first, by
+    /// default.
     pub interpreter: *const c_char,
 }
 

@@ -27,6 +27,10 @@ pub const ONEIRO_QUESTION_RESIDUAL: i32 = 2;
 pub const ONEIRO_QUESTION_DREAM: i32 = 3;
 /// The same, asked of the ideal item alone, as of an item's row.
 pub const ONEIRO_QUESTION_DREAM_AS_ITEM: i32 = 4;
+/// Why does `item` score as it does? Ours, not of the paper: a sentence that names the one or two items of the history without
+/// which its score falls the most. The ranking is of the history, by that fall; where nothing raises the score, there is no
+/// text.
+pub const ONEIRO_QUESTION_EXPLAIN: i32 = 5;
 
 fn question_of(question: i32, item: u32) -> Result<Question> {
     match question {
@@ -34,6 +38,7 @@ fn question_of(question: i32, item: u32) -> Result<Question> {
         ONEIRO_QUESTION_RESIDUAL => Ok(Question::Residual(item)),
         ONEIRO_QUESTION_DREAM => Ok(Question::Dream),
         ONEIRO_QUESTION_DREAM_AS_ITEM => Ok(Question::DreamAsItem),
+        ONEIRO_QUESTION_EXPLAIN => Ok(Question::Explain(item)),
         other => Err(unknown("question", other)),
     }
 }
@@ -43,7 +48,7 @@ fn question_of(question: i32, item: u32) -> Result<Question> {
 /// ranking, each with the log-probability of its title.
 ///
 /// question: ONEIRO_QUESTION_….
-/// item:    for ONEIRO_QUESTION_RESIDUAL; else any number.
+/// item:    for ONEIRO_QUESTION_RESIDUAL and ONEIRO_QUESTION_EXPLAIN; else any number.
 /// count:   1 to 256. Of ONEIRO_QUESTION_RECOVER the most titles that are named, and the ranking is in their order; else how
 ///          many titles, the likeliest first, are in the ranking, of which the text is the first. Items of one title come
 ///          together.
@@ -52,7 +57,8 @@ fn question_of(question: i32, item: u32) -> Result<Question> {
 /// on_text, user_data: borrowed for the call, on this thread; given the text piece by piece; NULL for none. It must not use
 ///          the same recommender.
 /// out:     yours; free with oneiro_ranking_free.
-/// Errors:  ONEIRO_UNSUPPORTED (no such interpreter, no text for the question, no oracle over the interpreter's encoder),
+/// Errors:  ONEIRO_UNSUPPORTED (no such interpreter or explainer, no text for the question, no oracle over the interpreter's
+///          encoder),
 ///          ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `question`, `count` out of range, an item that the
 ///          encoder has never seen, an oracle of several draws), ONEIRO_TOO_LONG, ONEIRO_CANCELLED also by the callback,
 ///          ONEIRO_DEADLINE_EXCEEDED only before the first title of a list, ONEIRO_RUNTIME.

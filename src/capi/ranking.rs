@@ -27,6 +27,8 @@ pub const ONEIRO_ORIGIN_LANGUAGE_MODEL: i32 = 7;
 pub const ONEIRO_ORIGIN_GENERATE: i32 = 8;
 /// The log-probability of its title by a language model that names what a recommender knows.
 pub const ONEIRO_ORIGIN_INTERPRETATION: i32 = 9;
+/// How far the score of the item that is explained falls without this item of the history.
+pub const ONEIRO_ORIGIN_ATTRIBUTION: i32 = 10;
 
 /// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
 /// with each other. Yours; free with oneiro_ranking_free.
@@ -74,6 +76,7 @@ fn origin_of(origin: Origin) -> i32 {
         Origin::LanguageModel => ONEIRO_ORIGIN_LANGUAGE_MODEL,
         Origin::Generate => ONEIRO_ORIGIN_GENERATE,
         Origin::Interpretation => ONEIRO_ORIGIN_INTERPRETATION,
+        Origin::Attribution => ONEIRO_ORIGIN_ATTRIBUTION,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) enum Question {
     Residual(u32),
     Dream,
     DreamAsItem,
+    Explain(u32),
 }
 
 impl Recommender {

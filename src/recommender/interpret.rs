@@ -28,6 +28,9 @@ pub enum Question {
     Dream,
     /// The same, asked of the ideal item alone, as of an item's row.
     DreamAsItem,
+    /// Why does this item score as it does? Ours, not of the paper: a sentence that names the one or two items of the history
+    /// without which its score falls the most, and nothing else.
+    Explain(u32),
 }
 
 impl Recommender {
@@ -59,14 +62,15 @@ impl Recommender {
     ///
     /// `count`: of [`Question::Recover`] the most titles that are named, and the ranking is in their order; else how many
     /// titles, the likeliest first, are in the ranking, of which the text is the first. Items that have the same title come
-    /// together.
+    /// together. Of [`Question::Explain`] the ranking is of the history: by how much the item's score would fall if each were
+    /// not in it; where nothing raises the score, there is no text.
     ///
     /// Of the options it takes `cancel`, `threads`, `deadline`, `interpreter` and, for dreams, `oracle`.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the bundle has no such interpreter, no text for the question, no tree of titles, or no
     /// oracle over the interpreter's encoder; [`Error::UnknownItem`]; [`Error::InvalidArgument`] if `count` is 0 or above 256, the
-    /// item is unknown to the encoder, or the oracle is to draw more than one; [`Error::TooLong`], [`Error::Cancelled`],
+    /// item is unknown to the encoder (for [`Question::Explain`]: has no score by it), or the oracle is to draw more than one; [`Error::TooLong`], [`Error::Cancelled`],
     /// [`Error::Runtime`]; [`Error::DeadlineExceeded`], but for a list that has begun: it ends, and the ranking says so.
     pub fn interpret_with(
         &mut self,
@@ -82,6 +86,9 @@ impl Recommender {
         let options = options.started();
         options.cancel.check()?;
         let engine = self.engine.clone();
+        if let Question::Explain(item) = question {
+            return self.explain(&engine, item, count, &options, on_text);
+        }
         let (name, interpreter) = engine.interpreter(options.interpreter.as_deref())?;
         let (of, encoder) = engine.encoder(Some(interpreter.encoder()))?;
         let started = Instant::now();
@@ -90,7 +97,7 @@ impl Recommender {
         let before = self.kept_state(of)?;
         let (mut after, mut dream) = (None, None);
         match question {
-            Question::Recover => {}
+            Question::Recover | Question::Explain(_) => {}
             Question::Residual(item) => {
                 engine.catalog().check(item)?;
                 if encoder.is_cold(item) {
@@ -130,7 +137,7 @@ impl Recommender {
             reason: "a question without its vector".into(),
         };
         let asked = match question {
-            Question::Recover => Asked::Recover(&before),
+            Question::Recover | Question::Explain(_) => Asked::Recover(&before),
             Question::Residual(_) | Question::Dream => {
                 Asked::Residual(&before, after.as_deref().ok_or_else(missing)?)
             }

@@ -618,6 +618,12 @@ static void interpret(void) {
     oneiro_ranking_free(named);
   }
   memset(&seen, 0, sizeof seen);
+  options.interpreter = "why";
+  SUCCEEDS(INTERPRET(ONEIRO_QUESTION_EXPLAIN, 5, 2, &named));
+  CHECK(seen.pieces <= 1 && oneiro_ranking_len(named) == 2 && oneiro_ranking_origins(named)[0] == ONEIRO_ORIGIN_ATTRIBUTION);
+  oneiro_ranking_free(named);
+  options.interpreter = NULL;
+  memset(&seen, 0, sizeof seen);
   seen.stop_at = 2;
   FAILS(ONEIRO_CANCELLED, "cancelled", (seen.pieces = seen.length = 0, INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, &no_ranking)));
   memset(&seen, 0, sizeof seen);

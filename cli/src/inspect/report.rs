@@ -28,6 +28,7 @@ pub struct Report {
     pub prompts: BTreeMap<String, Prompt>,
     pub generators: BTreeMap<String, Generator>,
     pub interpreters: BTreeMap<String, Interpreter>,
+    pub explainers: BTreeMap<String, Explainer>,
     pub similar: Option<String>,
     pub seen: &'static str,
     pub recipe: Recipe,
@@ -182,6 +183,15 @@ pub struct Interpreter {
 }
 
 #[derive(Serialize)]
+pub struct Explainer {
+    pub prompt: String,
+    pub encoder: String,
+    pub sentences: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
+}
+
+#[derive(Serialize)]
 pub struct Recipe {
     pub steps: Vec<Step>,
     pub cold: &'static str,
@@ -254,6 +264,7 @@ impl Report {
             prompts: prompts(bundle),
             generators: generators(bundle),
             interpreters: interpreters(bundle),
+            explainers: explainers(bundle),
             similar: manifest.similar.clone(),
             seen: match manifest.seen {
                 Seen::Exclude => "exclude",
@@ -540,6 +551,19 @@ fn interpreters(bundle: &Bundle) -> BTreeMap<String, Interpreter> {
     };
     let entries = bundle.manifest().interpreters.iter();
     entries.map(interpreter).collect()
+}
+
+fn explainers(bundle: &Bundle) -> BTreeMap<String, Explainer> {
+    let explainer = |(name, entry): (&String, &oneiro::ExplainerEntry)| {
+        let explainer = Explainer {
+            prompt: entry.prompt.clone(),
+            encoder: entry.encoder.clone(),
+            sentences: entry.sentences.clone(),
+            tags: entry.tags.clone(),
+        };
+        (name.clone(), explainer)
+    };
+    bundle.manifest().explainers.iter().map(explainer).collect()
 }
 
 fn precision(precision: Precision) -> &'static str {

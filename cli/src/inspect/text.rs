@@ -42,6 +42,7 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     section(out, "Prompts", TEXTS, &prompts(report))?;
     section(out, "Generators", TEXTS, &generators(report))?;
     section(out, "Interpreters", TEXTS, &interpreters(report))?;
+    section(out, "Explainers", TEXTS, &explainers(report))?;
     section(out, "Use", TEXTS, &usage(report))?;
     section(out, "Provenance", TEXTS, &provenance(report))?;
     match &report.engine {
@@ -313,6 +314,20 @@ fn interpreters(report: &Report) -> Vec<Row> {
         row([name, &flow, &search, &own.questions.join(", ")])
     };
     report.interpreters.iter().map(interpreter).collect()
+}
+
+fn explainers(report: &Report) -> Vec<Row> {
+    let explainer = |(name, own): (&String, &super::report::Explainer)| {
+        let flow = format!("{} → {}", own.encoder, own.prompt);
+        let sentences = format!("{} sentences", own.sentences.len());
+        row([
+            name,
+            &flow,
+            &sentences,
+            own.tags.as_deref().unwrap_or_default(),
+        ])
+    };
+    report.explainers.iter().map(explainer).collect()
 }
 
 fn usage(report: &Report) -> Vec<Row> {

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    FORMAT, GeneratorEntry, InterpreterEntry, LanguageModelEntry, MOST_BEAMS, Manifest, Metric,
-    OracleEntry, PromptEntry, QNetworkEntry, RankEntry, RetrieveEntry, RowType, StepEntry,
-    WeighEntry,
+    AttributeKind, ExplainerEntry, FORMAT, GeneratorEntry, InterpreterEntry, LanguageModelEntry,
+    MOST_BEAMS, Manifest, Metric, OracleEntry, PromptEntry, QNetworkEntry, RankEntry,
+    RetrieveEntry, RowType, StepEntry, WeighEntry,
 };
 use crate::bundle::json::kind_of;
 use crate::error::{Error, Result};
@@ -142,6 +142,9 @@ impl Manifest {
         }
         for (name, generator) in &self.generators {
             self.check_generator(&format!("generators.{name}"), generator)?;
+        }
+        for (name, explainer) in &self.explainers {
+            self.check_explainer(&format!("explainers.{name}"), explainer)?;
         }
         for (name, interpreter) in &self.interpreters {
             self.check_interpreter(&format!("interpreters.{name}"), interpreter)?;
@@ -343,6 +346,67 @@ impl Manifest {
             Some(WeighEntry::Encoder) if self.encoders.is_empty() => missing("an encoder"),
             Some(WeighEntry::QNetwork) if self.q_networks.is_empty() => missing("a Q-network"),
             None | Some(_) => Ok(()),
+        }
+    }
+
+    /// An explainer answers a prompt about one candidate, in sentences that name an item.
+    fn check_explainer(&self, at: &str, explainer: &ExplainerEntry) -> Result<()> {
+        let at_prompt = format!("{at}.prompt");
+        known(&at_prompt, "prompt", &self.prompts, &explainer.prompt)?;
+        if self.prompts[&explainer.prompt].candidates != Some(1) {
+            let found = format!("`{}`", explainer.prompt);
+            return Err(Error::manifest(
+                at_prompt,
+                "a prompt about 1 candidate",
+                found,
+            ));
+        }
+        known(
+            &format!("{at}.encoder"),
+            "encoder",
+            &self.encoders,
+            &explainer.encoder,
+        )?;
+        let once = |sentence: &str, slot: &str| sentence.matches(slot).count() <= 1;
+        let slots = [
+            ExplainerEntry::FIRST,
+            ExplainerEntry::SECOND,
+            ExplainerEntry::TAGS,
+        ];
+        for (place, sentence) in explainer.sentences.iter().enumerate() {
+            let repeats = slots.iter().any(|slot| !once(sentence, slot));
+            if repeats || !sentence.contains(ExplainerEntry::FIRST) {
+                let at = format!("{at}.sentences[{place}]");
+                let expected = "a sentence with one {first}, at most one {second} and one {tags}";
+                return Err(Error::manifest(at, expected, format!("`{sentence}`")));
+            }
+        }
+        let of_one = |sentence: &String| {
+            !sentence.contains(ExplainerEntry::SECOND) && !sentence.contains(ExplainerEntry::TAGS)
+        };
+        let of_two = |sentence: &String| {
+            sentence.contains(ExplainerEntry::SECOND) && !sentence.contains(ExplainerEntry::TAGS)
+        };
+        let sentences = || explainer.sentences.iter();
+        if !sentences().any(of_one) || !sentences().any(of_two) {
+            let expected =
+                "one sentence at least with {first} alone, and one with {first} and {second}";
+            return Err(Error::manifest(format!("{at}.sentences"), expected, "none"));
+        }
+        match &explainer.tags {
+            Some(tags) if self.catalog.attributes.get(tags) != Some(&AttributeKind::Tags) => {
+                let expected = "the name of an attribute of tags";
+                Err(Error::manifest(
+                    format!("{at}.tags"),
+                    expected,
+                    format!("`{tags}`"),
+                ))
+            }
+            None if sentences().any(|sentence| sentence.contains(ExplainerEntry::TAGS)) => {
+                let expected = "the name of an attribute, for a sentence has {tags}";
+                Err(Error::manifest(format!("{at}.tags"), expected, "nothing"))
+            }
+            _ => Ok(()),
         }
     }
 

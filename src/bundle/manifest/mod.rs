@@ -56,6 +56,8 @@ pub struct Manifest {
     pub generators: BTreeMap<String, GeneratorEntry>,
     #[serde(default)]
     pub interpreters: BTreeMap<String, InterpreterEntry>,
+    #[serde(default)]
+    pub explainers: BTreeMap<String, ExplainerEntry>,
     pub similar: Option<String>,
     pub seen: Seen,
     pub recipe: RecipeEntry,
@@ -376,6 +378,23 @@ impl InterpreterEntry {
         let again = |text: &String| slots.iter().any(|slot| text.contains(slot));
         (!texts.iter().any(again)).then_some(texts)
     }
+}
+
+/// The sentences that say why an item is recommended.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are described in models/README.md")]
+pub struct ExplainerEntry {
+    pub prompt: String,
+    pub encoder: String,
+    pub sentences: Vec<String>,
+    pub tags: Option<String>,
+}
+
+impl ExplainerEntry {
+    pub(crate) const FIRST: &'static str = "{first}";
+    pub(crate) const SECOND: &'static str = "{second}";
+    pub(crate) const TAGS: &'static str = "{tags}";
 }
 
 fn sixteen() -> u32 {

@@ -108,10 +108,28 @@ impl Template {
         among: Among,
         cancel: &Cancel,
     ) -> Result<Vec<f32>> {
-        let rows = self.rows(catalog, cache, history, candidates, cancel)?;
         let titles = candidates.iter().map(|&item| title(catalog, item));
         let titles = titles.collect::<Result<Vec<_>>>()?;
-        self.model.score(cache, &rows, &titles, among, cancel)
+        self.score_texts(catalog, cache, history, candidates, &titles, among, cancel)
+    }
+
+    /// The scores of texts behind the prompt about a history and candidates.
+    ///
+    /// # Errors
+    /// As [`Model::score`]; [`Error::Tensor`] for a row that is not finite.
+    #[allow(clippy::too_many_arguments, reason = "what is asked, and how")]
+    pub(crate) fn score_texts<T: AsRef<str>>(
+        &self,
+        catalog: &Catalog,
+        cache: &mut Cache,
+        history: &[u32],
+        candidates: &[u32],
+        texts: &[T],
+        among: Among,
+        cancel: &Cancel,
+    ) -> Result<Vec<f32>> {
+        let rows = self.rows(catalog, cache, history, candidates, cancel)?;
+        self.model.score(cache, &rows, texts, among, cancel)
     }
 
     /// The likeliest that the model would write about a history, best first.

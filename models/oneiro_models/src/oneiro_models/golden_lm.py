@@ -3,6 +3,7 @@ bundle, those of few bits as the numbers that they stand for; every title by a r
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def golden_lm(folder: Path, out: Path) -> None:
         tensors |= {f"text{number}.{adapter}": logits(model, ids)[-1] for adapter, model in adapted.items()}
         tensors |= beams(reference, ids, own.contract["stop"], number)
         tensors[f"titles{number}.scores"] = np.array([score(reference, ids, title + end) for title in titles], np.float32)
-    tensors |= choices(bundle, own) | generated(bundle) | interpreted(bundle)
+    tensors |= choices(bundle, own) | generated(bundle) | interpreted(bundle) | explained(bundle)
     tensors |= string_table("prompts", prompts) | string_table("pieces", PIECES)
     for name, rows in {"titles": titles, "pieces": [piece(words, text) for text in PIECES]}.items():
         tensors[f"{name}.tokens"] = np.concatenate(rows).astype(np.int64)
@@ -221,6 +222,53 @@ def interpreted(bundle: Bundle) -> dict[str, np.ndarray]:
             kept = {kind: np.array(value, types.get(kind, np.float32)) for kind, value in kept.items()}
             found |= {f"interpret.{name}.{number}.{kind}": value for kind, value in kept.items()}
     return found
+
+
+def explained(bundle: Bundle) -> dict[str, np.ndarray]:
+    """What the bundle's explainers say of an `.item` after a few histories: the items `.seen` by the encoder, the most first by how
+    far the item's score falls without each, `.drops`; and the sentences that can be filled in with the strongest two, the
+    likeliest first.
+    """
+    found, draw, titles, texts = {}, np.random.default_rng(3), bundle.strings("titles"), []
+    for name, asked in bundle.manifest.get("explainers", {}).items():
+        prompt = bundle.manifest["prompts"][asked["prompt"]]
+        own = LanguageModel(bundle, prompt["language_model"])
+        model, scorer = transformer(bundle, own.name, prompt.get("adapter")), BundleScorer(bundle, asked["encoder"])
+        tags = tags_of(bundle, asked.get("tags"))
+        warm = np.flatnonzero(~scorer.cold)
+        common = Counter(tag for item in warm for tag in tags[item]).most_common(1)[0][0]
+        alike = np.array([item for item in warm if common in tags[item]])
+        window = scorer.encode.window
+        for number, (known, length) in enumerate([(warm, 1), (warm, 2), (warm, window), (warm, window + 3), (alike, 1), (alike, 4)]):
+            *history, item = draw.permutation(known)[: length + 1].tolist()
+            seen = sorted(set(history[-window :]))
+            rest = [np.array([other for other in history if other != one], np.int64) for one in seen]
+            whole, *others = scorer([np.array(history)])[0, item], *(float(scorer([one])[0, item]) for one in rest)
+            drops = {one: whole - other for one, other in zip(seen, others)}
+            order = sorted(seen, key=lambda one: (-drops[one], one))
+            named = [one for one in order[:2] if drops[one] > 0]
+            shared = [tag for tag in tags[item] if all(tag in tags[one] for one in named)]
+            slots = dict(zip(("first", "second"), (titles[one] for one in named))) | ({"tags": " and ".join(shared)} if shared else {})
+            said = []
+            for sentence in asked["sentences"]:
+                wanted = set(re.findall(r"\{(\w+)\}", sentence))
+                if named and wanted <= slots.keys() and ("second" in wanted) == ("second" in slots):
+                    said.append(re.sub(r"\{(\w+)\}", lambda slot: slots[slot[1]], sentence))
+            rows = question(bundle, own, prompt, np.array(history), np.array([item]))
+            scores = scored(model, own, rows, [titled(own.tokenizer, text, own.end) for text in said])
+            texts.append("\n".join(text for _, text in sorted(zip(scores, said), reverse=True)))
+            kept = {"history": np.array(history), "item": np.array([item]), "seen": np.array(order)}
+            kept["drops"] = np.array([drops[one] for one in order], np.float32)
+            found |= {f"explain.{name}.{number}.{kind}": value for kind, value in kept.items()}
+        found |= string_table(f"explain.{name}.texts", texts)
+    return found
+
+
+def tags_of(bundle: Bundle, attribute: str | None) -> list[list[str]]:
+    """The tags of every item; none where there is no such attribute."""
+    if attribute is None:
+        return [[]] * bundle.manifest["catalog"]["items"]
+    return bundle.tags(attribute)
 
 
 def soft(own: LanguageModel, text: str, layer: dict[str, np.ndarray], vectors: list[np.ndarray]) -> np.ndarray:

@@ -38,6 +38,13 @@ ASKED = {
     "residual": "Between {before} and {after}: ",
     "item": "{item} is: ",
 }
+REASONS = [
+    "Because of {first}.",
+    "{first} is {tags} as well.",
+    "Because of {first} and {second}.",
+    "You have seen {second} and {first}.",
+    "{first} and {second} are {tags} too.",
+]
 WRITTEN = 'After "{history}" comes: '
 
 TEMPLATES = """\
@@ -99,6 +106,9 @@ def write_tiny_lm(folder: Path) -> None:
     layer = {"weight": generator.normal(0, 0.1, (CONFIG["hidden_size"], 16)), "bias": generator.normal(0, 0.1, CONFIG["hidden_size"])}
     layer = {name: values.astype(np.float32) for name, values in layer.items()}
     bundle.interpreter("films", layer, language_model="lm", adapter="taste", encoder="affine", beams=64, **ASKED)
+    why = {"text": "After {history} see {candidates}: ", "separator": ", ", "history": 2, "candidates": 1}
+    bundle.prompt("why", language_model="lm", adapter="taste", **why)
+    bundle.explainer("why", prompt="why", encoder="affine", sentences=REASONS, tags="genres")
     steps = [{"retrieve": "popularity", "count": len(catalog)}, {"rank": "language_model", "prompt": "hybrid", "count": CANDIDATES}]
     recipe = {"steps": steps, "cold": "popularity"}
     bundle.finish(seen="exclude", recipe=recipe, provenance=about.provenance)

@@ -37,6 +37,12 @@ class Bundle:
         ends, content = self.catalog[f"{name}.offsets"], self.catalog[f"{name}.bytes"].tobytes()
         return [content[start:end].decode() for start, end in zip(ends, ends[1:])]
 
+    def tags(self, attribute: str) -> list[list[str]]:
+        """The tags of every item, in their order."""
+        names, of = self.strings(f"attribute.{attribute}.names"), f"attribute.{attribute}"
+        ends, tags = self.catalog[f"{of}.offsets"].tolist(), self.catalog[f"{of}.values"].tolist()
+        return [[names[tag] for tag in tags[start:end]] for start, end in zip(ends, ends[1:])]
+
     def space(self, name: str) -> dict[str, np.ndarray]:
         """The tensors of the table that a space reads."""
         return self.tensors(self.manifest["spaces"][name]["part"])

@@ -106,6 +106,10 @@ class BundleWriter:
         self.table_part(part, tensors)
         self.manifest.setdefault("interpreters", {})[name] = contract | {"projector": part}
 
+    def explainer(self, name: str, **contract) -> None:
+        """Adds the sentences that say why an item is recommended; what is None is left out."""
+        self.manifest.setdefault("explainers", {})[name] = {key: value for key, value in contract.items() if value is not None}
+
     def encoder(self, name: str, **contract) -> None:
         self.manifest.setdefault("encoders", {})[name] = contract
 
