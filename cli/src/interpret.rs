@@ -144,7 +144,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         if arguments.explain.is_some() && !text.is_empty() {
             output::note(format_args!("{}", output::plain(&text)));
         }
-        ranking::print(catalog, &named, count)?;
+        ranking::print(catalog, &named, named.len())?;
     }
     if arguments.timing {
         ranking::print_times(opening, &named);

@@ -56,6 +56,7 @@ HELP = {
 
 def parser() -> argparse.ArgumentParser:
     from .bigrec import commands as bigrec
+    from .explain import commands as explain
     from .llara import commands as llara
     from .recinterpreter import commands as recinterpreter
     from .options import HELD_OUT
@@ -167,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
     llara.add(command, _data)
     bigrec.add(command, _data)
     recinterpreter.add(command, _data)
+    explain.add(command, _data)
 
     optimise = command("optimise", run_optimise, "optimise the graphs of a bundle ahead of time, so that it opens sooner")
     optimise.add_argument("bundle", type=Path, help="folder of the bundle, which is changed in place")

@@ -176,11 +176,12 @@ def _close(found: dict[str, Figure], other: dict[str, Figure]) -> bool:
 def write(records: Path, out: Path) -> int:
     """Writes the page of all records under a folder; how many there were."""
     from . import agree, offline
+    from .explain import record as explain
     from .llara import record as llara
     from .recinterpreter import record as recinterpreter
 
-    kinds = SUFFIX, llara.SUFFIX, recinterpreter.SUFFIX, agree.SUFFIX, offline.SUFFIX
-    found, choices, readings, agreements, estimates = (sorted(records.rglob(f"*{suffix}")) for suffix in kinds)
+    kinds = SUFFIX, llara.SUFFIX, recinterpreter.SUFFIX, explain.SUFFIX, agree.SUFFIX, offline.SUFFIX
+    found, choices, readings, deletions, agreements, estimates = (sorted(records.rglob(f"*{suffix}")) for suffix in kinds)
     if not found:
         raise Problem(f"{records} holds no results: make some with `evaluate --record {records}`")
     text = page(map(load, found))
@@ -188,9 +189,11 @@ def write(records: Path, out: Path) -> int:
         text += "\n" + llara.section([llara.load(path) for path in choices])
     if readings:
         text += "\n" + llara.section([llara.load(path, recinterpreter.Interpretations) for path in readings], recinterpreter.HEAD)
+    if deletions:
+        text += "\n" + llara.section([llara.load(path, explain.Deletions) for path in deletions], explain.HEAD)
     if estimates:
         text += "\n" + offline.section([offline.load(path) for path in estimates])
     if agreements:
         text += "\n" + agree.section([agree.load(path) for path in agreements])
     out.write_text(text, encoding="utf-8")
-    return len(found) + len(choices) + len(readings) + len(agreements) + len(estimates)
+    return len(found) + len(choices) + len(readings) + len(deletions) + len(agreements) + len(estimates)

@@ -47,7 +47,7 @@ class Stage2(Training):
         self.pieces = Pieces.of(self.tokenizer, words)
         self.table = torch.tensor(recommender.rows, dtype=torch.float32)
         self.projector = Projector.between(recommender.rows, model.model.embed_tokens.weight)
-        self.base, self.model = model, with_adapter(model, options)
+        self.base, self.model = model, with_adapter(model, options) if options.weights == "lora" else whole(model)
         self.rows = [(history, place) for history in histories(data) for place in range(LEAST, len(history))]
         if not self.rows:
             raise Problem(f"no training history of {data.name} has more than {LEAST} items")
@@ -113,12 +113,16 @@ class Stage2(Training):
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def with_adapter(model: LlamaForCausalLM, options: Tuning) -> nn.Module:
-    """The model with LoRA on every matrix of its layers, all else frozen; or as it is, its layers to be trained."""
+def whole(model: LlamaForCausalLM) -> LlamaForCausalLM:
+    """The model with all weights of its layers to be trained, but its token rows frozen."""
     for name, weight in model.named_parameters():
-        weight.requires_grad_(options.weights == "full" and "embed_tokens" not in name)
-    if options.weights == "full":
-        return model
+        weight.requires_grad_("embed_tokens" not in name)
+    return model
+
+
+def with_adapter(model: LlamaForCausalLM, options) -> nn.Module:
+    """The model with LoRA on every matrix of its layers, of a `rank`, an `alpha` and a `dropout`; all else is frozen."""
+    model.requires_grad_(False)
     matrices = [projection.split(".")[1] for projection in PROJECTIONS]
     config = LoraConfig(
         r=options.rank, lora_alpha=options.alpha, lora_dropout=options.dropout, target_modules=matrices, task_type="CAUSAL_LM"

@@ -1,0 +1,19 @@
+"""How a language model learns to explain; the defaults are those of RESULTS.md."""
+
+from dataclasses import dataclass
+
+from ..llara.options import Command
+
+
+@dataclass(frozen=True)
+class Explaining(Command):
+    """LoRA on sentences made of training rows."""
+
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.05
+    learning_rate: float = 1e-3
+    rows: int = 4000
+    steps: int = 200
+    batch: int = 32
+    seed: int = 0
