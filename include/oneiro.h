@@ -1177,6 +1177,13 @@ typedef struct oneiro_filter {
 } oneiro_filter;
 
 /**
+ * Takes a piece of a text as it is written: `length` bytes of UTF-8, whole characters only, at least one, NOT
+ * NUL-terminated; borrowed for the call. 0 to go on; anything else stops the call, which then returns ONEIRO_CANCELLED.
+ * Must not unwind, longjmp or use the object that the call is about.
+ */
+typedef int32_t (*oneiro_piece_fn)(void *user_data, const char *piece, size_t length);
+
+/**
  * What a single call may be told beside its arguments. Fill it with oneiro_call_options_init first. Yours; borrowed
  * for the call, with all that it points to.
  */
@@ -1282,6 +1289,13 @@ typedef struct oneiro_call_options {
    * default.
    */
   const char *interpreter;
+  /**
+   * Given the title that a generator writes, piece by piece as soon as it is certain, on the thread of the call; NULL, for
+   * nothing, by default. For calls about one user; not 0 ends the call with ONEIRO_CANCELLED.
+   */
+  oneiro_piece_fn on_text;
+  /** What on_text is called with; NULL by default. */
+  void *user_data;
 } oneiro_call_options;
 
 /** Fills `condition` with defaults; `size` is sizeof(oneiro_condition). NULL is nothing. */
@@ -2125,13 +2139,6 @@ typedef struct oneiro_generate_options {
   /** Draws only among the fewest likeliest tokens whose chances add up to so much: above 0, up to 1, the default. */
   float top_p;
 } oneiro_generate_options;
-
-/**
- * Takes a piece of a text as it is written: `length` bytes of UTF-8, whole characters only, at least one, NOT
- * NUL-terminated; borrowed for the call. 0 to go on; anything else stops the call, which then returns ONEIRO_CANCELLED.
- * Must not unwind, longjmp or use the same language model.
- */
-typedef int32_t (*oneiro_piece_fn)(void *user_data, const char *piece, size_t length);
 
 /** Fills `options` with defaults; `size` is sizeof(oneiro_generate_options). NULL is nothing. */
 ONEIRO_API void oneiro_generate_options_init(oneiro_generate_options *options, size_t size);

@@ -3,7 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
+#[cfg(feature = "llm")]
+use std::fmt;
+#[cfg(feature = "llm")]
+use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(feature = "llm")]
+use parking_lot::Mutex;
 
 use crate::arrangement::Arrangement;
 use crate::cancel::Cancel;
@@ -54,6 +61,48 @@ pub struct CallOptions {
     /// The interpreter or, for explanations, the explainer to ask, by its name in the manifest; the first by default.
     #[cfg(feature = "llm")]
     pub interpreter: Option<String>,
+    /// What is given the title that a generator writes, piece by piece as soon as it is certain; nothing by default. Of one
+    /// user: what is written for many is told to nobody.
+    #[cfg(feature = "llm")]
+    pub on_text: Option<OnText>,
+}
+
+/// What is given a text as it is written, on the thread of the call.
+#[cfg(feature = "llm")]
+#[derive(Clone)]
+pub struct OnText(Arc<Mutex<Callback>>);
+
+#[cfg(feature = "llm")]
+type Callback = dyn FnMut(&str) + Send;
+
+#[cfg(feature = "llm")]
+impl OnText {
+    /// Calls `on_text` with every piece: whole characters, at least one.
+    ///
+    /// ```
+    /// # let engine = oneiro::Engine::open("models/tiny-lm")?;
+    /// use oneiro::{By, CallOptions, Filter, OnText};
+    /// let mut user = engine.recommender();
+    /// user.observe_items(&[3, 7])?;
+    /// let mut options = CallOptions::default();
+    /// options.on_text = Some(OnText::new(|piece| print!("{piece}")));
+    /// user.retrieve_with(By::Generate, 5, &Filter::default(), &options)?;
+    /// # Ok::<(), oneiro::Error>(())
+    /// ```
+    pub fn new(on_text: impl FnMut(&str) + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(on_text)))
+    }
+
+    pub(crate) fn tell(&self, piece: &str) {
+        (self.0.lock())(piece);
+    }
+}
+
+#[cfg(feature = "llm")]
+impl fmt::Debug for OnText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnText")
+    }
 }
 
 /// What judges candidates.
@@ -128,6 +177,8 @@ impl Default for CallOptions {
             generator: GeneratorOptions::default(),
             #[cfg(feature = "llm")]
             interpreter: None,
+            #[cfg(feature = "llm")]
+            on_text: None,
         }
     }
 }

@@ -108,7 +108,8 @@ impl LanguageModel {
     pub fn search(&mut self, prompt: &Prompt, options: &BeamOptions) -> Result<Vec<Beam>> {
         let cancel = options.cancel.limited(options.deadline);
         let rows = self.rows(prompt, &cancel)?;
-        self.model.search(&mut self.cache, &rows, options, &cancel)
+        let (model, cache) = (&self.model, &mut self.cache);
+        model.search(cache, &rows, options, &cancel, &mut |_| {})
     }
 
     /// The likeliest titles of the whole catalog as the continuation of a prompt, best first, by a beam search along the

@@ -55,7 +55,7 @@ pub use bundle::{
 };
 pub use call::{CallOptions, Judge, Rank};
 #[cfg(feature = "llm")]
-pub use call::{GeneratorOptions, PromptOptions};
+pub use call::{GeneratorOptions, OnText, PromptOptions};
 pub use cancel::Cancel;
 pub use catalog::{Catalog, Space};
 pub use engine::{Engine, EngineOptions, Memory, PartMemory};

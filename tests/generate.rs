@@ -9,13 +9,15 @@
 mod changed;
 
 use std::fs;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use oneiro::{
-    By, CallOptions, Engine, Error, Filter, Grounding, Judge, Origin, Prompt, Ranking, Seen,
-    TitleOptions,
+    BeamOptions, By, CallOptions, Engine, Error, Filter, Grounding, Judge, OnText, Origin, Prompt,
+    Ranking, Seen, TitleOptions,
 };
+use parking_lot::Mutex;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -304,6 +306,64 @@ fn what_cannot_be_is_said_and_a_stop_does_no_harm() {
         (again.items(), again.scores()),
         (whole.items(), whole.scores())
     );
+}
+
+#[test]
+fn the_text_is_told_while_it_is_searched() {
+    let engine = Engine::open(BUNDLE).unwrap();
+    let mut user = engine.recommender();
+    user.observe_items(&[3, 9]).unwrap();
+    let filter = Filter::default();
+    let pieces = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&pieces);
+    let mut options = options(Grounding::Best, None);
+    options.on_text = Some(OnText::new(move |piece| {
+        told.lock().push(piece.to_owned());
+    }));
+    let found = user.retrieve_with(By::Generate, 5, &filter, &options);
+    let mut model = engine.language_model(Some("lm")).unwrap();
+    model.adapt(Some("taste")).unwrap();
+    let title = |item| engine.catalog().title(item).unwrap().unwrap();
+    let prompt = Prompt::new().text("After \"").title(title(3));
+    let prompt = prompt.text("\", \"").title(title(9)).text("\" comes: ");
+    let mut asked = BeamOptions::default();
+    (asked.beams, asked.tokens) = (3, 12);
+    let best = model.search(&prompt, &asked).unwrap().swap_remove(0);
+    let written = std::mem::take(&mut *pieces.lock());
+    assert_eq!(written.concat(), best.text);
+    assert!(written.iter().all(|piece| !piece.is_empty()));
+    let plain = user.retrieve_with(By::Generate, 5, &filter, &CallOptions::default());
+    assert_eq!(found.unwrap().items(), plain.unwrap().items());
+    // One hypothesis is certain from the first token on.
+    let folder = changed::copy(BUNDLE, |manifest| {
+        manifest["generators"]["bigrec"]["beams"] = json!(1);
+    });
+    let greedy = Engine::open(folder.path()).unwrap();
+    let mut other = greedy.recommender();
+    other.observe_items(&[3, 9]).unwrap();
+    other
+        .retrieve_with(By::Generate, 5, &filter, &options)
+        .unwrap();
+    let written = std::mem::take(&mut *pieces.lock());
+    asked.beams = 1;
+    let best = model.search(&prompt, &asked).unwrap().swap_remove(0);
+    assert_eq!(written.concat(), best.text);
+    assert!(written.len() > 3, "{written:?}");
+    // Of many users nothing is told.
+    let mut users = vec![user.clone(), user];
+    engine
+        .retrieve_batch(&mut users, By::Generate, 5, &filter, &options)
+        .unwrap();
+    assert!(pieces.lock().is_empty());
+    options.generator.grounding = Grounding::Title;
+    options.generator.gamma = Some(0.0);
+    let found = users[0].retrieve_with(
+        By::Generate,
+        1,
+        &Filter::default().seen(Seen::Allow),
+        &options,
+    );
+    assert_eq!(pieces.lock().concat(), title(found.unwrap().items()[0]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Filter and call options
 
-use std::ffi::c_char;
-use std::ptr::null;
+use std::ffi::{c_char, c_void};
+use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use super::arrangement::{arrangement_of, oneiro_arrangement};
@@ -17,6 +17,7 @@ use crate::bundle::Seen;
 #[cfg(feature = "llm")]
 use crate::call::PromptOptions;
 use crate::call::{CallOptions, Rank};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::retrieve::QNetworkOptions;
@@ -178,6 +179,13 @@ unsafe fn with_condition(filter: Filter, condition: &oneiro_condition) -> Result
     }
 }
 
+/// Takes a piece of a text as it is written: `length` bytes of UTF-8, whole characters only, at least one, NOT
+/// NUL-terminated; borrowed for the call. 0 to go on; anything else stops the call, which then returns ONEIRO_CANCELLED.
+/// Must not unwind, longjmp or use the object that the call is about.
+pub type oneiro_piece_fn = Option<
+    unsafe extern "C" fn(user_data: *mut c_void, piece: *const c_char, length: usize) -> i32,
+>;
+
 /// What a single call may be told beside its arguments. Fill it with oneiro_call_options_init first. Yours; borrowed
 /// for the call, with all that it points to.
 #[derive(Clone, Copy)]
@@ -252,12 +260,17 @@ pub struct oneiro_call_options {
     /// The interpreter or, for explanations, the explainer to ask, by its name in the manifest; NULL, for the first, by
     /// default.
     pub interpreter: *const c_char,
+    /// Given the title that a generator writes, piece by piece as soon as it is certain, on the thread of the call; NULL, for
+    /// nothing, by default. For calls about one user; not 0 ends the call with ONEIRO_CANCELLED.
+    pub on_text: oneiro_piece_fn,
+    /// What on_text is called with; NULL by default.
+    pub user_data: *mut c_void,
 }
 
 growing!(oneiro_call_options {
     cancel, encoder, threads, probes, arrangement, deadline_ms, oracle, steps, draws, guidance, sampler, seed,
     q_network, candidate_scores, weight, among, prompt, candidates, rank, grounding,
-    generator, weigh, gamma, interpreter
+    generator, weigh, gamma, interpreter, on_text, user_data
 } by default Self {
     size: size_of::<Self>(),
     cancel: null(),
@@ -284,6 +297,8 @@ growing!(oneiro_call_options {
     weigh: 0,
     gamma: -1.0,
     interpreter: null(),
+    on_text: None,
+    user_data: null_mut(),
 });
 
 /// Fills `options` with defaults; `size` is sizeof(oneiro_call_options). NULL is nothing.
@@ -291,6 +306,39 @@ growing!(oneiro_call_options {
 pub unsafe extern "C" fn oneiro_call_options_init(options: *mut oneiro_call_options, size: usize) {
     // SAFETY: the header's promise.
     unsafe { init(options, size) }
+}
+
+/// The host's callback for what is written, and what it is called with.
+///
+/// # Safety
+/// The header's promise.
+pub(super) unsafe fn on_text_of(
+    options: *const oneiro_call_options,
+) -> Result<(oneiro_piece_fn, *mut c_void)> {
+    // SAFETY: the caller's promise.
+    let given = unsafe { read(options, "options") }?;
+    Ok((given.on_text, given.user_data))
+}
+
+/// Hands pieces to the host's callback, and requests `own` when that wishes to stop.
+///
+/// # Safety
+/// The header's promise.
+pub(super) unsafe fn telling(
+    on_text: oneiro_piece_fn,
+    user_data: *mut c_void,
+    own: Cancel,
+) -> impl FnMut(&str) + 'static {
+    move |piece: &str| {
+        // What is held back when the callback has stopped the call does not go out.
+        if let Some(on_text) = on_text.filter(|_| !own.is_requested() && !piece.is_empty()) {
+            // SAFETY: the header's promise.
+            let answer = unsafe { on_text(user_data, piece.as_ptr().cast(), piece.len()) };
+            if answer != 0 {
+                own.request();
+            }
+        }
+    }
 }
 
 /// # Safety
@@ -331,6 +379,9 @@ pub(super) unsafe fn call_options_of(options: *const oneiro_call_options) -> Res
         generator,
         #[cfg(feature = "llm")]
         interpreter: interpreter.map(Into::into),
+        // Its wish to stop has to become a request: see `put_ranking`.
+        #[cfg(feature = "llm")]
+        on_text: None,
     })
 }
 

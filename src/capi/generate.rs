@@ -9,14 +9,13 @@ use super::cancel::{oneiro_cancel, request_of, stoppable};
 use super::catalog::ONEIRO_NO_VALUE;
 use super::checks::{Out, c_string, texts};
 use super::error::{oneiro_error, oneiro_status};
-use super::filter::deadline_of;
+use super::filter::{deadline_of, oneiro_piece_fn, telling};
 use super::growing::{growing, init, read};
 use super::language_model::oneiro_language_model;
 use super::prompt::{oneiro_prompt, prompt_of};
 use super::text::start;
 #[cfg(not(feature = "llm"))]
 use super::without_llm::{Ended, GenerateOptions, Generated, LanguageModel};
-use crate::cancel::Cancel;
 use crate::error::Result;
 #[cfg(feature = "llm")]
 use crate::language_model::LanguageModel;
@@ -108,34 +107,6 @@ pub const ONEIRO_ENDED_CONTEXT: i32 = 4;
 /// The call's deadline struck.
 pub const ONEIRO_ENDED_DEADLINE: i32 = 5;
 
-/// Takes a piece of a text as it is written: `length` bytes of UTF-8, whole characters only, at least one, NOT
-/// NUL-terminated; borrowed for the call. 0 to go on; anything else stops the call, which then returns ONEIRO_CANCELLED.
-/// Must not unwind, longjmp or use the same language model.
-pub type oneiro_piece_fn = Option<
-    unsafe extern "C" fn(user_data: *mut c_void, piece: *const c_char, length: usize) -> i32,
->;
-
-/// Hands pieces to the host's callback, and requests `own` when that wishes to stop.
-///
-/// # Safety
-/// The header's promise.
-pub(super) unsafe fn telling(
-    on_text: oneiro_piece_fn,
-    user_data: *mut c_void,
-    own: &Cancel,
-) -> impl FnMut(&str) {
-    move |piece: &str| {
-        // What is held back when the callback has stopped the call does not go out.
-        if let Some(on_text) = on_text.filter(|_| !own.is_requested() && !piece.is_empty()) {
-            // SAFETY: the header's promise.
-            let answer = unsafe { on_text(user_data, piece.as_ptr().cast(), piece.len()) };
-            if answer != 0 {
-                own.request();
-            }
-        }
-    }
-}
-
 /// What a language model has written. Yours; free with oneiro_generated_free.
 pub struct oneiro_generated(Guarded<Written>);
 handle!(oneiro_generated holds Written as "generated");
@@ -189,7 +160,7 @@ pub unsafe extern "C" fn oneiro_language_model_generate(
         let written = stoppable(&take(&mut options.cancel), |own| {
             options.cancel = own.clone();
             // SAFETY: the header's promise.
-            let mut tell = unsafe { telling(on_text, user_data, own) };
+            let mut tell = unsafe { telling(on_text, user_data, own.clone()) };
             model.generate(&prompt, &options, &mut tell)
         })?;
         if !out.is_null() {

@@ -7,8 +7,7 @@ use super::boundary::on_mut;
 use super::cancel::stoppable;
 use super::checks::{Out, unknown};
 use super::error::{oneiro_error, oneiro_status};
-use super::filter::{call_options_of, oneiro_call_options};
-use super::generate::{oneiro_piece_fn, telling};
+use super::filter::{call_options_of, oneiro_call_options, oneiro_piece_fn, telling};
 use super::ranking::{hand_out_ranking, oneiro_ranking};
 use super::recommender::oneiro_recommender;
 #[cfg(not(feature = "llm"))]
@@ -82,7 +81,7 @@ pub unsafe extern "C" fn oneiro_recommender_interpret(
         let named = stoppable(&take(&mut options.cancel), |own| {
             options.cancel = own.clone();
             // SAFETY: the header's promise.
-            let mut tell = unsafe { telling(on_text, user_data, own) };
+            let mut tell = unsafe { telling(on_text, user_data, own.clone()) };
             user.interpret_with(question, count, &options, &mut tell)
         })?;
         out.put(hand_out_ranking(&named));

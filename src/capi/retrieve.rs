@@ -1,14 +1,25 @@
 //! Recommend, retrieve, similar; one user or many
 
+#[cfg(feature = "llm")]
+use std::ffi::c_void;
+use std::mem::take;
+
 use super::boundary::{hand_out, on, on_all, on_mut};
+use super::cancel::stoppable;
 use super::checks::{Out, OutArray, array, unknown};
 use super::engine::oneiro_engine;
 use super::error::{oneiro_error, oneiro_status};
-use super::filter::{call_options_of, filter_of, oneiro_call_options, oneiro_filter};
+use super::filter::{call_options_of, filter_of, on_text_of, oneiro_call_options, oneiro_filter};
+#[cfg(feature = "llm")]
+use super::filter::{oneiro_piece_fn, telling};
 use super::ranking::{hand_out_ranking, oneiro_ranking};
 use super::recommender::oneiro_recommender;
 use super::text::oneiro_point;
 use crate::call::CallOptions;
+#[cfg(feature = "llm")]
+use crate::call::OnText;
+#[cfg(feature = "llm")]
+use crate::cancel::Cancel;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::filter::Filter;
@@ -48,15 +59,51 @@ pub(super) unsafe fn put_ranking(
     rank: impl FnOnce(&Filter, &CallOptions) -> Result<Ranking>,
 ) -> Result<()> {
     // SAFETY: the caller's promise.
-    let (filter, options, out) = unsafe {
+    let (filter, mut given, out) = unsafe {
         (
             filter_of(filter)?,
             call_options_of(options)?,
             Out::new(out, "out")?,
         )
     };
-    out.put(hand_out_ranking(&rank(&filter, &options)?));
+    // SAFETY: the caller's promise.
+    let (on_text, user_data) = unsafe { on_text_of(options)? };
+    #[cfg(not(feature = "llm"))]
+    let _ = user_data;
+    let ranking = match on_text {
+        None => rank(&filter, &given)?,
+        Some(_) => stoppable(&take(&mut given.cancel), |own| {
+            given.cancel = own.clone();
+            // SAFETY: the caller's promise; it is called on this thread.
+            #[cfg(feature = "llm")]
+            let on_text = Some(unsafe { OnText::of_host(on_text, user_data, own) });
+            #[cfg(feature = "llm")]
+            (given.on_text = on_text);
+            rank(&filter, &given)
+        })?,
+    };
+    out.put(hand_out_ranking(&ranking));
     Ok(())
+}
+
+#[cfg(feature = "llm")]
+impl OnText {
+    /// # Safety
+    /// The header's promise; the call that is told stays on this thread.
+    unsafe fn of_host(on_text: oneiro_piece_fn, user_data: *mut c_void, own: &Cancel) -> Self {
+        /// What a callback of the host is called with.
+        struct Host<T>(T);
+        // SAFETY: it stays on the thread of the call.
+        unsafe impl<T> Send for Host<T> {}
+        impl<T: FnMut(&str)> Host<T> {
+            fn tell(&mut self, piece: &str) {
+                (self.0)(piece);
+            }
+        }
+        // SAFETY: the caller's promise.
+        let mut host = Host(unsafe { telling(on_text, user_data, own.clone()) });
+        Self::new(move |piece| host.tell(piece))
+    }
 }
 
 /// The `count` best items by the bundle's recipe; fewer if the filter or the arrangement leaves fewer. Where there is

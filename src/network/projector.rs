@@ -15,6 +15,7 @@ const BIAS: &str = "bias";
 #[derive(Debug)]
 pub struct Projector {
     part: String,
+    #[cfg(feature = "llm")]
     width: usize,
     /// `W`, `[D, d]`, row by row.
     weight: Array<f32>,
@@ -28,6 +29,7 @@ impl Projector {
         tensors.only(|tensor| [WEIGHT, BIAS].contains(&tensor))?;
         Ok(Self {
             part: tensors.part().into(),
+            #[cfg(feature = "llm")]
             width: from,
             weight: tensors.array(WEIGHT, &[to, from])?,
             bias: tensors.array(BIAS, &[to])?,

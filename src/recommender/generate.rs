@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{By, Recommender};
 use crate::bundle::RetrieveEntry;
-use crate::call::CallOptions;
+use crate::call::{CallOptions, OnText};
 use crate::catalog::Admission;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -49,7 +49,8 @@ impl Engine {
         let is_alone = users.len() == 1;
         let mut written = Vec::with_capacity(users.len());
         for user in users.iter_mut() {
-            let points = user.write(self, options);
+            let on_text = options.on_text.as_ref().filter(|_| is_alone);
+            let points = user.write(self, options, on_text);
             // What is read for one of many would be kept for all of them.
             if !is_alone {
                 user.trim();
@@ -86,7 +87,12 @@ impl Engine {
 
 impl Recommender {
     /// Where what the language model writes about this user stands.
-    fn write(&mut self, engine: &Engine, options: &CallOptions) -> Result<Vec<Arc<[f32]>>> {
+    fn write(
+        &mut self,
+        engine: &Engine,
+        options: &CallOptions,
+        on_text: Option<&OnText>,
+    ) -> Result<Vec<Arc<[f32]>>> {
         let (_, generator, template) = engine.generator(options.generator.name.as_deref())?;
         let history: Vec<u32> = self.taste().collect();
         generator.points(
@@ -96,6 +102,7 @@ impl Recommender {
             &history,
             options.generator.grounding,
             &options.cancel,
+            &mut |piece| on_text.into_iter().for_each(|on_text| on_text.tell(piece)),
         )
     }
 }

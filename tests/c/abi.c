@@ -55,7 +55,7 @@ ENDS_WITH(oneiro_condition, reserved);
 ENDS_WITH(oneiro_filter, condition_count);
 ENDS_WITH(oneiro_cap, most);
 ENDS_WITH(oneiro_arrangement, dislike_weight);
-ENDS_WITH(oneiro_call_options, interpreter);
+ENDS_WITH(oneiro_call_options, user_data);
 ENDS_WITH(oneiro_event, reserved);
 ENDS_WITH(oneiro_generate_options, top_p);
 ENDS_WITH(oneiro_score_options, reserved);
@@ -121,6 +121,8 @@ AT(oneiro_call_options, generator, 144);
 AT(oneiro_call_options, weigh, 152);
 AT(oneiro_call_options, gamma, 156);
 AT(oneiro_call_options, interpreter, 160);
+AT(oneiro_call_options, on_text, 168);
+AT(oneiro_call_options, user_data, 176);
 AT(oneiro_cap, size, 0);
 AT(oneiro_cap, attribute, 8);
 AT(oneiro_cap, tag, 16);
@@ -199,6 +201,7 @@ int main(void) {
   CHECK(call.weight == -1 && call.gamma == -1 && call.weigh == 0 && call.grounding == ONEIRO_GROUNDING_BEST);
   CHECK(call.among == ONEIRO_AMONG_VOCABULARY && call.prompt == NULL);
   CHECK(call.candidates == 0 && call.rank == 0 && call.interpreter == NULL && call.generator == NULL);
+  CHECK(call.on_text == NULL && call.user_data == NULL);
 
   oneiro_cap cap;
   oneiro_cap_init(&cap, sizeof cap);

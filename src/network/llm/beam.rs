@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::Model;
 use super::branches::{Branch, Branches, check_beams};
 use super::cache::{Cache, Row};
-use super::tokens::Utf8;
+use super::tokens::{Tokens, Utf8};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 
@@ -72,6 +72,54 @@ struct Candidate {
     sum: f32,
 }
 
+/// What is told of the best continuation while it is searched.
+#[derive(Default)]
+struct Told {
+    tokens: usize,
+    utf8: Utf8,
+}
+
+impl Told {
+    /// Tells as much as all contenders have in common.
+    fn tell<'a>(
+        &mut self,
+        tokenizer: &Tokens,
+        mut contenders: impl Iterator<Item = &'a [u32]>,
+        on_text: &mut dyn FnMut(&str),
+    ) {
+        let Some(first) = contenders.next() else {
+            return;
+        };
+        let same = |length: usize, other: &[u32]| {
+            let pairs = first[..length].iter().zip(other);
+            pairs.take_while(|(one, other)| one == other).count()
+        };
+        let common = contenders.fold(first.len(), same);
+        self.add(tokenizer, &first[..common], on_text);
+    }
+
+    /// Tells the rest of the best.
+    fn finish(&mut self, tokenizer: &Tokens, best: &[u32], on_text: &mut dyn FnMut(&str)) {
+        self.add(tokenizer, best, on_text);
+        let mut text = String::new();
+        self.utf8.finish(&mut text);
+        if !text.is_empty() {
+            on_text(&text);
+        }
+    }
+
+    fn add(&mut self, tokenizer: &Tokens, known: &[u32], on_text: &mut dyn FnMut(&str)) {
+        let mut text = String::new();
+        for &token in known.iter().skip(self.tokens) {
+            self.utf8.push(tokenizer.bytes(token), &mut text);
+        }
+        self.tokens = self.tokens.max(known.len());
+        if !text.is_empty() {
+            on_text(&text);
+        }
+    }
+}
+
 impl BeamOptions {
     fn check(&self) -> Result<()> {
         let wrong = |reason: &str| Err(Error::argument("options", reason));
@@ -89,6 +137,8 @@ impl BeamOptions {
 impl Model {
     /// The likeliest continuations of a prompt, best first. The cache then holds the prompt.
     ///
+    /// `on_text` is given the text of the best, piece by piece, as far as all that may still become the best agree on it.
+    ///
     /// # Errors
     /// [`Error::TooLong`] and [`Error::InvalidArgument`] before anything is computed; what [`read`](Self::read) gives.
     pub(crate) fn search(
@@ -97,6 +147,7 @@ impl Model {
         prompt: &[Row],
         options: &BeamOptions,
         cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
     ) -> Result<Vec<Beam>> {
         options.check()?;
         self.check_length(prompt.len())?;
@@ -109,6 +160,7 @@ impl Model {
             sum: 0.0,
         }];
         let mut ended: Vec<(f32, Vec<u32>)> = Vec::new();
+        let mut told = Told::default();
         for length in 1..=most {
             let candidates = match self.candidates(&mut branches, &mut going, options, cancel) {
                 Err(Error::DeadlineExceeded) if !ended.is_empty() => break,
@@ -137,6 +189,9 @@ impl Model {
             ended.sort_by(|a, b| b.0.total_cmp(&a.0));
             ended.truncate(options.beams);
             going = next;
+            let best = ended.first().map(|(_, tokens)| &**tokens);
+            let contenders = going.iter().map(|one| &*one.branch.tokens);
+            told.tell(&self.tokenizer, contenders.chain(best), on_text);
             let worst = ended.get(options.beams - 1).map(|(score, _)| *score);
             let best = going.first().map(|best| best.sum / over);
             match (best, worst) {
@@ -145,6 +200,11 @@ impl Model {
                 _ => {}
             }
         }
+        told.finish(
+            &self.tokenizer,
+            ended.first().map_or(&[], |(_, tokens)| tokens),
+            on_text,
+        );
         Ok(ended
             .into_iter()
             .map(|(score, tokens)| self.beam(score, tokens))

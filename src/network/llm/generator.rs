@@ -66,10 +66,12 @@ impl Generator {
         &self.space
     }
 
-    /// Where what the model writes about a history stands, `[D]` each: at least one point.
+    /// Where what the model writes about a history stands, `[D]` each: at least one point. `on_text` is given the likeliest
+    /// text as it is written.
     ///
     /// # Errors
     /// As [`Template::write`], [`Template::titles`] and [`Model::embed`](super::Model::embed).
+    #[allow(clippy::too_many_arguments, reason = "what is asked, and how")]
     pub(crate) fn points(
         &self,
         template: &Template,
@@ -78,6 +80,7 @@ impl Generator {
         history: &[u32],
         grounding: Grounding,
         cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
     ) -> Result<Vec<Arc<[f32]>>> {
         if grounding == Grounding::Title {
             let mut options = TitleOptions::default();
@@ -86,6 +89,7 @@ impl Generator {
             let item = titles.iter().find_map(|title| title.items.first());
             let what = "a title to write: the tree of titles has none".into();
             let item = item.ok_or(Error::Unsupported { what })?;
+            on_text(catalog.title(*item)?.unwrap_or_default());
             return Ok(vec![self.row(*item)?]);
         }
         let options = BeamOptions {
@@ -94,7 +98,7 @@ impl Generator {
             length_penalty: self.length_penalty,
             ..BeamOptions::default()
         };
-        let beams = template.write(catalog, cache, history, &options, cancel)?;
+        let beams = template.write(catalog, cache, history, &options, cancel, on_text)?;
         let counted = match grounding {
             Grounding::All => beams.len(),
             _ => 1,

@@ -132,7 +132,7 @@ impl Template {
         self.model.score(cache, &rows, texts, among, cancel)
     }
 
-    /// The likeliest that the model would write about a history, best first.
+    /// The likeliest that the model would write about a history, best first; the text of the first is given to `on_text`.
     ///
     /// # Errors
     /// As [`Model::search`]; [`Error::Tensor`] for a row that is not finite.
@@ -143,9 +143,10 @@ impl Template {
         history: &[u32],
         options: &BeamOptions,
         cancel: &Cancel,
+        on_text: &mut dyn FnMut(&str),
     ) -> Result<Vec<Beam>> {
         let rows = self.rows(catalog, cache, history, &[], cancel)?;
-        self.model.search(cache, &rows, options, cancel)
+        self.model.search(cache, &rows, options, cancel, on_text)
     }
 
     /// The likeliest titles of the catalog that the model would write about a history, best first.
