@@ -957,7 +957,8 @@ oneiro_status oneiro_engine_resolve(const oneiro_engine *engine,
 
 /**
  * Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
- * with each other. Yours; free with oneiro_ranking_free.
+ * with each other, but for a history that ONEIRO_QUESTION_RECOVER names: its titles are in the order of the list, each with
+ * what it scores behind those before it. Yours; free with oneiro_ranking_free.
  */
 typedef struct oneiro_ranking oneiro_ranking;
 
@@ -2224,15 +2225,16 @@ ONEIRO_API void oneiro_generated_free(oneiro_generated *generated);
 #define ONEIRO_QUESTION_EXPLAIN 5
 
 /**
- * What a recommender knows of a user, in titles of the catalog (RecInterpreter): a language model answers a question about
- * an encoder's states, or about an oracle's ideal item. The text comes piece by piece; the items that it names are the
- * ranking, each with the log-probability of its title.
+ * What a recommender knows of a user, in titles of the catalog (RecInterpreter), or why an item scores as it does: a language
+ * model answers. The text comes piece by piece, and the ranking has the items.
  *
  * question: ONEIRO_QUESTION_….
  * item:    for ONEIRO_QUESTION_RESIDUAL and ONEIRO_QUESTION_EXPLAIN; else any number.
- * count:   1 to 256. Of ONEIRO_QUESTION_RECOVER the most titles that are named, and the ranking is in their order; else how
- *          many titles, the likeliest first, are in the ranking, of which the text is the first. Items of one title come
- *          together.
+ * count:   1 to 256. RECOVER: the most titles of the list that is the text; the ranking is in its order, with the
+ *          log-probability of each title behind those before it. RESIDUAL, DREAM, DREAM_AS_ITEM: how many of the likeliest
+ *          titles the ranking has, with their log-probabilities; the text is the first; items of one title come together.
+ *          EXPLAIN: how many items of the history the ranking has, with the fall of the score without each; the text is a
+ *          sentence.
  * options: borrowed for the call; NULL for defaults. `cancel`, `threads`, `deadline_ms`, `interpreter` and, for dreams,
  *          those of an oracle count.
  * on_text, user_data: borrowed for the call, on this thread; given the text piece by piece; NULL for none. It must not use
@@ -2241,8 +2243,9 @@ ONEIRO_API void oneiro_generated_free(oneiro_generated *generated);
  * Errors:  ONEIRO_UNSUPPORTED (no such interpreter or explainer, no text for the question, no oracle over the interpreter's
  *          encoder),
  *          ONEIRO_UNKNOWN_ITEM, ONEIRO_INVALID_ARGUMENT (an unknown `question`, `count` out of range, an item that the
- *          encoder has never seen, an oracle of several draws), ONEIRO_TOO_LONG, ONEIRO_CANCELLED also by the callback,
- *          ONEIRO_DEADLINE_EXCEEDED only before the first title of a list, ONEIRO_RUNTIME.
+ *          encoder has never seen or, for EXPLAIN, does not score, an oracle of several draws), ONEIRO_TOO_LONG, ONEIRO_CANCELLED also by the callback,
+ *          ONEIRO_DEADLINE_EXCEEDED if no title was found (else oneiro_ranking_stopped_after says that it struck),
+ *          ONEIRO_RUNTIME.
  * Threads: alone on this recommender.
  */
 ONEIRO_API

@@ -121,8 +121,11 @@ impl LanguageModel {
     pub fn titles(&mut self, prompt: &Prompt, options: &TitleOptions) -> Result<Vec<Title>> {
         let cancel = options.cancel.limited(options.deadline);
         let rows = self.rows(prompt, &cancel)?;
-        self.model
-            .likeliest_titles(&mut self.cache, &rows, options, &cancel)
+        let cache = &mut self.cache;
+        let (titles, _) = self
+            .model
+            .likeliest_titles(cache, &rows, options, &cancel)?;
+        Ok(titles)
     }
 
     /// How likely each title is as the continuation of a prompt: the sum of the log-probabilities of its tokens and of the

@@ -9,7 +9,8 @@ use crate::catalog::Scored;
 
 /// Items with their scores, best first, or as an [`Arrangement`](crate::Arrangement) has them.
 ///
-/// Scores of one ranking can be compared with each other; scores of different origins cannot.
+/// Scores of one ranking can be compared with each other; scores of different origins cannot, nor those of a history that
+/// [`Question::Recover`](crate::Recommender::interpret_with) names: each title's is what it is behind those before it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranking {
     items: Vec<u32>,
@@ -128,13 +129,13 @@ impl Ranking {
         self.items.is_empty()
     }
 
-    /// The items, best first.
+    /// The items, best first; those of a list that a language model names in its order.
     #[must_use]
     pub fn items(&self) -> &[u32] {
         &self.items
     }
 
-    /// Their scores: never rising and never NaN, unless the caller's [`Arrangement`](crate::Arrangement) asked for
+    /// Their scores: never rising and never NaN, unless they are those of a list that a language model names, or the caller's [`Arrangement`](crate::Arrangement) asked for
     /// another order or for pins.
     #[must_use]
     pub fn scores(&self) -> &[f32] {

@@ -129,7 +129,7 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
             }
         }
     });
-    if arguments.text && failed.is_none() {
+    if arguments.text && failed.is_none() && !text.is_empty() {
         failed = write("\n").err();
     }
     if let Some(error) = failed {
@@ -140,7 +140,9 @@ pub fn run(arguments: &Arguments, cancel: Cancel) -> Result<(), Failure> {
         let boosts = BTreeMap::new();
         let report = Report::new(catalog, &named, &history, skipped, &boosts)?;
         output::json(&Answer { text, report })?;
-    } else if !arguments.text {
+    } else if arguments.text {
+        ranking::note_deadline(&named);
+    } else if !named.is_empty() {
         if arguments.explain.is_some() && !text.is_empty() {
             output::note(format_args!("{}", output::plain(&text)));
         }

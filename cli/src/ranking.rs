@@ -123,8 +123,7 @@ pub fn print(catalog: &Catalog, ranking: &Ranking, count: usize) -> Result<(), F
             .lines()
             .try_for_each(|line| writeln!(out, "{}", with_dim_rank(line)))
     })?;
-    if let Some(stage) = ranking.stopped_after() {
-        output::note(format_args!("The deadline struck after `{stage}`."));
+    if note_deadline(ranking) {
         return Ok(());
     }
     match ranking.len() {
@@ -134,6 +133,14 @@ pub fn print(catalog: &Catalog, ranking: &Ranking, count: usize) -> Result<(), F
         _ => {}
     }
     Ok(())
+}
+
+/// Says on stderr that the deadline struck, if it did.
+pub fn note_deadline(ranking: &Ranking) -> bool {
+    if let Some(stage) = ranking.stopped_after() {
+        output::note(format_args!("The deadline struck after `{stage}`."));
+    }
+    ranking.stopped_after().is_some()
 }
 
 /// A score as a person should see it; counts are whole numbers.

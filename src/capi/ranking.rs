@@ -31,7 +31,8 @@ pub const ONEIRO_ORIGIN_INTERPRETATION: i32 = 9;
 pub const ONEIRO_ORIGIN_ATTRIBUTION: i32 = 10;
 
 /// Items with scores and origins, best first or as an oneiro_arrangement has them. Scores of one ranking can be compared
-/// with each other. Yours; free with oneiro_ranking_free.
+/// with each other, but for a history that ONEIRO_QUESTION_RECOVER names: its titles are in the order of the list, each with
+/// what it scores behind those before it. Yours; free with oneiro_ranking_free.
 pub struct oneiro_ranking(Guarded<Columns>);
 handle!(oneiro_ranking holds Columns as "ranking");
 

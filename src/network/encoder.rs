@@ -114,6 +114,13 @@ impl Encoder {
         Ok(states)
     }
 
+    /// The state `[e]` after one window of items.
+    #[cfg(feature = "llm")]
+    pub(crate) fn state(&self, window: Vec<u32>, cancel: &Cancel) -> Result<Arc<[f32]>> {
+        let states = self.states(&[window], 1, cancel)?;
+        only(states)
+    }
+
     /// The state `[e]` after the last items of a window and one more row `[d]`, which stands where an item's would.
     #[cfg(feature = "llm")]
     pub(crate) fn state_after(
@@ -129,11 +136,7 @@ impl Encoder {
             });
         }
         let window = &window[window.len().saturating_sub(self.window - 1)..];
-        let states = self.run(&[window], row, cancel)?;
-        let state = states.into_iter().next();
-        state.ok_or_else(|| Error::Internal {
-            reason: "a window without a state".into(),
-        })
+        only(self.run(&[window], row, cancel)?)
     }
 
     /// Which windows go into which run. They differ neither with threads nor with replicas, nor do states.
@@ -199,4 +202,12 @@ impl Encoder {
             Ok(())
         })
     }
+}
+
+#[cfg(feature = "llm")]
+fn only(states: Vec<Arc<[f32]>>) -> Result<Arc<[f32]>> {
+    let state = states.into_iter().next();
+    state.ok_or_else(|| Error::Internal {
+        reason: "a window without a state".into(),
+    })
 }

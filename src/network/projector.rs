@@ -48,14 +48,25 @@ impl Projector {
     }
 
     /// The row of a vector, in sums of f64.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if it is not finite.
     #[cfg(feature = "llm")]
-    pub(crate) fn row(&self, vector: &[f32]) -> Vec<f32> {
+    pub(crate) fn row(&self, vector: &[f32]) -> Result<Vec<f32>> {
         let weights = self.weight.chunks_exact(self.width);
         let products = weights.zip(&*self.bias).map(|(weights, &bias)| {
             let pairs = weights.iter().zip(vector);
             let sum: f64 = pairs.map(|(&w, &v)| f64::from(w) * f64::from(v)).sum();
             (sum + f64::from(bias)) as f32
         });
-        products.collect()
+        let row: Vec<f32> = products.collect();
+        match row.iter().find(|number| !number.is_finite()) {
+            None => Ok(row),
+            Some(number) => {
+                let expected = "numbers that make finite rows";
+                let found = format!("one that makes {number}");
+                Err(Error::tensor(&self.part, WEIGHT, expected, found))
+            }
+        }
     }
 }

@@ -16,6 +16,12 @@ use crate::retrieve::stage;
 /// The most items that a sentence names.
 const NAMED: usize = 2;
 
+/// What a fall is more than, to be named: not the rounding of states that were computed together with others.
+const LEAST: f32 = 1e-4;
+
+/// How many histories are looked at together.
+const TOGETHER: usize = 64;
+
 impl Recommender {
     /// The items of the history by how much each raises the score of an item, and a sentence that names the strongest two.
     pub(super) fn explain(
@@ -33,9 +39,9 @@ impl Recommender {
         batch::keep_states(&mut [self], of, encoder, options)?;
         let mut drops = self.drops(of, encoder, item, options)?;
         let mut stages = vec![stage(format!("attribute {of}"), drops.len(), started)];
-        drops.truncate(count);
-        let strongest = drops.iter().take(NAMED).filter(|(_, drop)| *drop > 0.0);
+        let strongest = drops.iter().take(NAMED).filter(|(_, drop)| *drop > LEAST);
         let named: Vec<u32> = strongest.map(|(item, _)| *item).collect();
+        drops.truncate(count);
         let started = Instant::now();
         if !named.is_empty() {
             let history: Vec<u32> = self.taste().collect();
@@ -64,15 +70,6 @@ impl Recommender {
         item: u32,
         options: &CallOptions,
     ) -> Result<Vec<(u32, f32)>> {
-        let mut seen = encoder.window(self.taste());
-        seen.sort_unstable();
-        seen.dedup();
-        let without = |left_out: &u32| {
-            let rest = self.taste().filter(|other| other != left_out);
-            encoder.window(rest.collect::<Vec<_>>().into_iter())
-        };
-        let windows: Vec<Vec<u32>> = seen.iter().map(without).collect();
-        let states = encoder.states(&windows, options.threads, &options.cancel)?;
         let score = |state: &[f32]| match encoder.output().score(state, &[item])?.first() {
             Some(score) if score.is_finite() => Ok(*score),
             _ => {
@@ -81,9 +78,21 @@ impl Recommender {
             }
         };
         let whole = score(&self.kept_state(name)?)?;
-        let drop = |(seen, state): (u32, _)| Ok((seen, whole - score(state)?));
-        let drops = seen.into_iter().zip(states.iter().map(|state| &**state));
-        let mut drops = drops.map(drop).collect::<Result<Vec<_>>>()?;
+        let mut seen = encoder.window(self.taste());
+        seen.sort_unstable();
+        seen.dedup();
+        let without = |left_out: &u32| {
+            let left_out = *left_out;
+            encoder.window(self.taste().filter(move |other| *other != left_out))
+        };
+        let mut drops = Vec::with_capacity(seen.len());
+        for seen in seen.chunks(TOGETHER) {
+            let windows: Vec<Vec<u32>> = seen.iter().map(without).collect();
+            let states = encoder.states(&windows, options.threads, &options.cancel)?;
+            for (seen, state) in seen.iter().zip(states) {
+                drops.push((*seen, whole - score(&state)?));
+            }
+        }
         drops.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         Ok(drops)
     }

@@ -3,14 +3,16 @@
 #![forbid(unsafe_code)]
 
 use std::iter;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Recommender, batch};
 use crate::bundle::MOST_BEAMS;
 use crate::call::CallOptions;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::network::llm::Asked;
-use crate::ranking::{Origin, Ranking};
+use crate::ranking::{Origin, Ranking, Stage};
 use crate::retrieve::stage;
 
 /// What a language model is asked about what a recommender knows of the user.
@@ -57,13 +59,14 @@ impl Recommender {
         self.interpret_with(question, count, &CallOptions::default(), on_text)
     }
 
-    /// Answers a question in titles of the catalog. The text comes piece by piece; the items that it names are the
-    /// ranking, each with the log-probability of its title.
+    /// Answers a question in titles of the catalog. The text comes piece by piece, and the ranking has the items.
     ///
-    /// `count`: of [`Question::Recover`] the most titles that are named, and the ranking is in their order; else how many
-    /// titles, the likeliest first, are in the ranking, of which the text is the first. Items that have the same title come
-    /// together. Of [`Question::Explain`] the ranking is of the history: by how much the item's score would fall if each were
-    /// not in it; where nothing raises the score, there is no text.
+    /// [`Question::Recover`]: the text is a list of at most `count` titles, the ranking is in their order, each with the
+    /// log-probability of its title behind those before it: scores may rise. A full context ends the list.
+    /// [`Question::Residual`], [`Question::Dream`], [`Question::DreamAsItem`]: the ranking has the `count` likeliest titles
+    /// with their log-probabilities, the text is the first. Items that have the same title come together.
+    /// [`Question::Explain`]: the text is a sentence; the ranking has the `count` items of the history without which the
+    /// item's score falls the most, with that fall. Where nothing raises the score, there is no text.
     ///
     /// Of the options it takes `cancel`, `threads`, `deadline`, `interpreter` and, for dreams, `oracle`.
     ///
@@ -71,7 +74,7 @@ impl Recommender {
     /// [`Error::Unsupported`] if the bundle has no such interpreter, no text for the question, no tree of titles, or no
     /// oracle over the interpreter's encoder; [`Error::UnknownItem`]; [`Error::InvalidArgument`] if `count` is 0 or above 256, the
     /// item is unknown to the encoder (for [`Question::Explain`]: has no score by it), or the oracle is to draw more than one; [`Error::TooLong`], [`Error::Cancelled`],
-    /// [`Error::Runtime`]; [`Error::DeadlineExceeded`], but for a list that has begun: it ends, and the ranking says so.
+    /// [`Error::Runtime`]; [`Error::DeadlineExceeded`] if no title was found: else the ranking has those that were, and says so.
     pub fn interpret_with(
         &mut self,
         question: Question,
@@ -86,62 +89,43 @@ impl Recommender {
         let options = options.started();
         options.cancel.check()?;
         let engine = self.engine.clone();
-        if let Question::Explain(item) = question {
-            return self.explain(&engine, item, count, &options, on_text);
-        }
+        let about = match question {
+            Question::Explain(item) => {
+                return self.explain(&engine, item, count, &options, on_text);
+            }
+            Question::Recover => About::History,
+            Question::Residual(item) => About::Item(item),
+            Question::Dream => About::Dream,
+            Question::DreamAsItem => About::DreamAsItem,
+        };
         let (name, interpreter) = engine.interpreter(options.interpreter.as_deref())?;
         let (of, encoder) = engine.encoder(Some(interpreter.encoder()))?;
         let started = Instant::now();
         batch::keep_states(&mut [self], of, encoder, &options)?;
         let mut stages = vec![stage(format!("encode {of}"), 0, started)];
         let before = self.kept_state(of)?;
-        let (mut after, mut dream) = (None, None);
-        match question {
-            Question::Recover | Question::Explain(_) => {}
-            Question::Residual(item) => {
+        let asked = match about {
+            About::History => Asked::Recover(before),
+            About::Item(item) => {
                 engine.catalog().check(item)?;
                 if encoder.is_cold(item) {
                     let reason = format!("{item} is unknown to the encoder `{of}`");
                     return Err(Error::argument("item", reason));
                 }
                 let window = encoder.window(self.taste().chain(iter::once(item)));
-                let states = encoder.states(&[window], 1, &options.cancel)?;
-                after = states.into_iter().next();
+                Asked::Residual(before, encoder.state(window, &options.cancel)?)
             }
-            Question::Dream | Question::DreamAsItem => {
-                let (oracle, guide) = engine.oracle(options.oracle.name.as_deref())?;
-                if guide.encoder() != of {
-                    let guide = guide.encoder();
-                    return Err(Error::Unsupported {
-                        what: format!(
-                            "dream: `{guide}` guides the oracle `{oracle}`, the interpreter `{name}` reads `{of}`"
-                        ),
-                    });
+            About::Dream | About::DreamAsItem => {
+                let point = self.dreamt(&engine, of, &options, &mut stages)?;
+                match about {
+                    About::Dream => {
+                        let window = encoder.window(self.taste());
+                        let after = encoder.state_after(&window, &point, &options.cancel)?;
+                        Asked::Residual(before, after)
+                    }
+                    _ => Asked::Item(point),
                 }
-                if options.oracle.draws != 1 {
-                    let reason = format!("is {}, and one dream is told", options.oracle.draws);
-                    return Err(Error::argument("draws", reason));
-                }
-                let (points, more) = engine.dream(&mut [self], &options)?;
-                // The state is here already.
-                stages.extend(more.into_iter().skip(1));
-                let point = points.into_iter().flatten().next();
-                if let (Question::Dream, Some(point)) = (question, &point) {
-                    let window = encoder.window(self.taste());
-                    after = Some(encoder.state_after(&window, point, &options.cancel)?);
-                }
-                dream = point;
             }
-        }
-        let missing = || Error::Internal {
-            reason: "a question without its vector".into(),
-        };
-        let asked = match question {
-            Question::Recover | Question::Explain(_) => Asked::Recover(&before),
-            Question::Residual(_) | Question::Dream => {
-                Asked::Residual(&before, after.as_deref().ok_or_else(missing)?)
-            }
-            Question::DreamAsItem => Asked::Item(dream.as_deref().ok_or_else(missing)?),
         };
         let started = Instant::now();
         let mut named = 0;
@@ -162,4 +146,47 @@ impl Recommender {
         stages.push(stage(format!("interpret {name}"), named.len(), started));
         Ok(Ranking::arranged(&named, stages, answer.whole))
     }
+
+    /// The ideal item of an oracle, which stands among the rows that an encoder reads.
+    fn dreamt(
+        &mut self,
+        engine: &Engine,
+        encoder: &str,
+        options: &CallOptions,
+        stages: &mut Vec<Stage>,
+    ) -> Result<Arc<[f32]>> {
+        let (name, oracle) = engine.oracle(options.oracle.name.as_deref())?;
+        let manifest = engine.manifest();
+        let (read, dreamt) = (
+            &manifest.encoders[encoder].input,
+            &manifest.oracles[name].output,
+        );
+        if oracle.encoder() != encoder || read != dreamt {
+            let guide = oracle.encoder();
+            return Err(Error::Unsupported {
+                what: format!(
+                    "dream: the oracle `{name}` is guided by `{guide}` and dreams in the space `{dreamt}`, the interpreter reads `{encoder}`, which reads `{read}`"
+                ),
+            });
+        }
+        if options.oracle.draws != 1 {
+            let reason = format!("is {}, and one dream is told", options.oracle.draws);
+            return Err(Error::argument("draws", reason));
+        }
+        let (points, more) = engine.dream(&mut [self], options)?;
+        // The state is here already.
+        stages.extend(more.into_iter().skip(1));
+        let point = points.into_iter().flatten().next();
+        point.ok_or_else(|| Error::Internal {
+            reason: "an oracle without a dream".into(),
+        })
+    }
+}
+
+/// What a language model is asked about.
+enum About {
+    History,
+    Item(u32),
+    Dream,
+    DreamAsItem,
 }

@@ -613,6 +613,9 @@ static void interpret(void) {
   SUCCEEDS(oneiro_recommender_observe_items(user, history, 2, e));
 #define INTERPRET(question, item, count, out) \
   oneiro_recommender_interpret(user, question, item, count, &options, on_text, &seen, out, e)
+  SUCCEEDS(oneiro_recommender_interpret(user, ONEIRO_QUESTION_RECOVER, 0, 1, NULL, NULL, NULL, &named, e));
+  CHECK(oneiro_ranking_len(named) == 1);
+  oneiro_ranking_free(named);
   memset(&seen, 0, sizeof seen);
   SUCCEEDS(INTERPRET(ONEIRO_QUESTION_RECOVER, 0, 3, &named));
   CHECK(oneiro_ranking_len(named) == 3 && oneiro_ranking_origins(named)[2] == ONEIRO_ORIGIN_INTERPRETATION);
@@ -632,8 +635,8 @@ static void interpret(void) {
   }
   memset(&seen, 0, sizeof seen);
   options.interpreter = "why";
-  SUCCEEDS(INTERPRET(ONEIRO_QUESTION_EXPLAIN, 5, 2, &named));
-  CHECK(seen.pieces <= 1 && oneiro_ranking_len(named) == 2 && oneiro_ranking_origins(named)[0] == ONEIRO_ORIGIN_ATTRIBUTION);
+  SUCCEEDS(INTERPRET(ONEIRO_QUESTION_EXPLAIN, 34, 2, &named));
+  CHECK(seen.pieces == 1 && oneiro_ranking_len(named) == 2 && oneiro_ranking_origins(named)[0] == ONEIRO_ORIGIN_ATTRIBUTION);
   oneiro_ranking_free(named);
   options.interpreter = NULL;
   memset(&seen, 0, sizeof seen);

@@ -96,6 +96,9 @@ static void null_handles(void) {
   FAILS(BAD, "recommender", oneiro_recommender_recommend(NULL, 1, NULL, NULL, &no_ranking, e));
   FAILS(BAD, "out", oneiro_recommender_recommend(user, 1, NULL, NULL, NULL, e));
   FAILS(BAD, "recommender", oneiro_recommender_retrieve(NULL, 1, 1, NULL, NULL, &no_ranking, e));
+  FAILS(BAD, "recommender", oneiro_recommender_interpret(NULL, 1, 0, 1, NULL, NULL, NULL, &no_ranking, e));
+  FAILS(BAD, "out", oneiro_recommender_interpret(user, 1, 0, 1, NULL, NULL, NULL, NULL, e));
+  FAILS(ONEIRO_UNSUPPORTED, "", oneiro_recommender_interpret(user, 1, 0, 1, NULL, NULL, NULL, &no_ranking, e));
   FAILS(BAD, "out", oneiro_recommender_retrieve(user, 1, 1, NULL, NULL, NULL, e));
   FAILS(BAD, "recommender", oneiro_recommender_similar(NULL, 0, 1, NULL, NULL, &no_ranking, e));
   FAILS(BAD, "out", oneiro_recommender_similar(user, 0, 1, NULL, NULL, NULL, e));

@@ -194,6 +194,12 @@ def test_from_events_to_a_bundle_on_the_command_line(world, base, plain, run, tm
     assert "has no language model" in capsys.readouterr().err
     assert main(["tune-interpreter", events, str(tmp_path / "no"), *about, "--encoder", "other"]) == 1
     assert "has no encoder `other`" in capsys.readouterr().err
+    assert main(["train", events, str(tmp_path / "sasrec"), *shared, "--width", "16", "--window", "8", "--epochs", "1", "--seed", "2"]) == 0
+    assert main(["export", events, str(tmp_path / "sasrec"), str(tmp_path / "plain"), *shared]) == 0
+    other = [*shared, "--base", str(base), "--bundle", str(tmp_path / "plain")]
+    for command in ("evaluate-interpreter", "export-interpreter"):
+        assert main([command, events, str(run), *([str(tmp_path / "no")] * (command[0:2] == "ex")), *other]) == 1
+        assert "has read the states of another encoder" in capsys.readouterr().err
 
 
 @pytest.mark.oneiro

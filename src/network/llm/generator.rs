@@ -11,7 +11,6 @@ use std::sync::Arc;
 use super::beam::BeamOptions;
 use super::cache::Cache;
 use super::template::Template;
-use super::titles::TitleOptions;
 use crate::bundle::{Bundle, GeneratorEntry, WeighEntry};
 use crate::cancel::Cancel;
 use crate::catalog::{Catalog, Space};
@@ -83,10 +82,8 @@ impl Generator {
         on_text: &mut dyn FnMut(&str),
     ) -> Result<Vec<Arc<[f32]>>> {
         if grounding == Grounding::Title {
-            let mut options = TitleOptions::default();
-            (options.count, options.beams) = (1, self.beams);
-            let titles = template.titles(catalog, cache, history, &options, cancel)?;
-            let item = titles.iter().find_map(|title| title.items.first());
+            let title = template.title(catalog, cache, history, self.beams, cancel)?;
+            let item = title.as_ref().and_then(|title| title.items.first());
             let what = "a title to write: the tree of titles has none".into();
             let item = item.ok_or(Error::Unsupported { what })?;
             on_text(catalog.title(*item)?.unwrap_or_default());

@@ -19,27 +19,27 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::network::Projector;
 
-/// What is asked of vectors, in the texts of a bundle.
+/// What is asked of vectors, in the texts of a bundle: what stands around the vectors of a question.
 #[derive(Debug)]
 pub(crate) struct Interpreter {
     model: Arc<Model>,
     adapter: Option<String>,
     encoder: String,
     projector: Arc<Projector>,
-    recover: Option<[String; 2]>,
-    residual: Option<[String; 3]>,
-    item: Option<[String; 2]>,
+    recover: Option<Vec<String>>,
+    residual: Option<Vec<String>>,
+    item: Option<Vec<String>>,
     beams: usize,
 }
 
 /// Vectors and what is asked of them.
-pub(crate) enum Asked<'a> {
+pub(crate) enum Asked {
     /// Which items led to this state?
-    Recover(&'a [f32]),
+    Recover(Arc<[f32]>),
     /// Which item came between these two states?
-    Residual(&'a [f32], &'a [f32]),
+    Residual(Arc<[f32]>, Arc<[f32]>),
     /// Which item's row is this?
-    Item(&'a [f32]),
+    Item(Arc<[f32]>),
 }
 
 /// Titles, and whether there was time for all of them.
@@ -56,23 +56,22 @@ impl Interpreter {
         entry: &InterpreterEntry,
         models: &BTreeMap<String, Arc<Model>>,
     ) -> Result<Self> {
+        if !bundle.catalog().has_titles() {
+            let at = format!("interpreters.{name}");
+            return Err(Error::manifest(at, "a catalog with titles", "none"));
+        }
         let cut = |text: &Option<String>, slots: &[&str]| {
-            let cut = text.as_ref().map(|text| InterpreterEntry::cut(text, slots));
-            let missing = || Error::Internal {
-                reason: format!("`{name}` without its slots passed the manifest's checks"),
-            };
-            cut.map(|texts| texts.ok_or_else(missing)).transpose()
+            let text = text.as_ref();
+            text.and_then(|text| InterpreterEntry::cut(text, slots))
         };
-        let two = |texts: Option<Vec<String>>| texts.and_then(|texts| texts.try_into().ok());
         Ok(Self {
             model: Arc::clone(&models[&entry.language_model]),
             adapter: entry.adapter.clone(),
             encoder: entry.encoder.clone(),
             projector: Arc::clone(bundle.projector(name)?),
-            recover: two(cut(&entry.recover, &InterpreterEntry::RECOVER)?),
-            residual: cut(&entry.residual, &InterpreterEntry::RESIDUAL)?
-                .and_then(|texts| texts.try_into().ok()),
-            item: two(cut(&entry.item, &InterpreterEntry::ITEM)?),
+            recover: cut(&entry.recover, &InterpreterEntry::RECOVER),
+            residual: cut(&entry.residual, &InterpreterEntry::RESIDUAL),
+            item: cut(&entry.item, &InterpreterEntry::ITEM),
             beams: entry.beams as usize,
         })
     }
@@ -85,9 +84,11 @@ impl Interpreter {
     /// The likeliest titles, best first, or those of a list in its order; `on_title` is given each title of an answer as
     /// soon as it is known: all of a list, and else the first.
     ///
+    /// A deadline leaves what there is; a full context ends a list.
+    ///
     /// # Errors
-    /// [`Error::Unsupported`] if the bundle has no text for it, or its model no tree of titles; as
-    /// [`Model::likeliest_titles`] and [`Model::list`].
+    /// [`Error::Unsupported`] if the bundle has no text for it; [`Error::Tensor`] for a projector with numbers that are not
+    /// finite; as [`Model::likeliest_titles`] and [`Model::list`].
     pub(crate) fn ask(
         &self,
         catalog: &Catalog,
@@ -96,7 +97,14 @@ impl Interpreter {
         cancel: &Cancel,
         on_title: &mut dyn FnMut(&str),
     ) -> Result<Answer> {
-        let (texts, vectors) = self.parts(asked)?;
+        let (texts, vectors, what) = match asked {
+            Asked::Recover(state) => (&self.recover, vec![state], "recover"),
+            Asked::Residual(before, after) => (&self.residual, vec![before, after], "residual"),
+            Asked::Item(row) => (&self.item, vec![row], "item"),
+        };
+        let texts = texts.as_ref().ok_or_else(|| Error::Unsupported {
+            what: format!("question: the interpreter has no text for `{what}`"),
+        })?;
         let mut prompt = Prompt::new();
         for (place, text) in texts.iter().enumerate() {
             if !text.is_empty() {
@@ -106,12 +114,13 @@ impl Interpreter {
                 prompt = prompt.shared();
             }
             if let Some(vector) = vectors.get(place) {
-                prompt = prompt.row(self.projector.row(vector));
+                prompt = prompt.row(self.projector.row(vector)?);
             }
         }
         let (rows, shared) = self.model.rows(&prompt, cancel)?;
         let mut cache = self.model.cache(self.adapter.as_deref())?;
         cache.shared = shared;
+        let model = &self.model;
         let title_of = |title: &Title| match title.items.first() {
             Some(&item) => Ok(catalog.title(item)?.unwrap_or_default()),
             None => Ok(""),
@@ -122,44 +131,15 @@ impl Interpreter {
                 on_title(text);
                 Ok(text.to_owned())
             };
-            let model = &self.model;
             return model.list(&mut cache, rows, count, self.beams, cancel, &mut tell);
         }
         let mut options = TitleOptions::default();
         (options.count, options.beams) = (count, self.beams.max(count));
-        let model = &self.model;
-        let titles = model.likeliest_titles(&mut cache, &rows, &options, cancel)?;
+        let (titles, whole) = model.likeliest_titles(&mut cache, &rows, &options, cancel)?;
         if let Some(best) = titles.first() {
             on_title(title_of(best)?);
         }
-        Ok(Answer {
-            titles,
-            whole: true,
-        })
-    }
-
-    /// The texts of a question, and the vectors between them.
-    fn parts<'a>(&'a self, asked: &Asked<'a>) -> Result<(&'a [String], Vec<&'a [f32]>)> {
-        let (texts, vectors, what) = match asked {
-            Asked::Recover(state) => (
-                self.recover.as_ref().map(|texts| &texts[..]),
-                vec![*state],
-                "recover",
-            ),
-            Asked::Residual(before, after) => {
-                let texts = self.residual.as_ref().map(|texts| &texts[..]);
-                (texts, vec![*before, *after], "residual")
-            }
-            Asked::Item(row) => (
-                self.item.as_ref().map(|texts| &texts[..]),
-                vec![*row],
-                "item",
-            ),
-        };
-        let missing = || Error::Unsupported {
-            what: format!("question: the interpreter has no text for `{what}`"),
-        };
-        Ok((texts.ok_or_else(missing)?, vectors))
+        Ok(Answer { titles, whole })
     }
 }
 
@@ -226,11 +206,6 @@ impl Model {
         if first.is_empty() || f64::from(logits[end as usize]) >= self.normaliser(&first)? {
             return Ok(None);
         }
-        let mut options = TitleOptions::default();
-        options.count = listed.len() + 1;
-        options.beams = beams.max(options.count);
-        let titles = self.likeliest_titles(cache, rows, &options, cancel)?;
-        let known = |title: &Title| listed.iter().any(|one| one.items == title.items);
-        Ok(titles.into_iter().find(|title| !known(title)))
+        self.likeliest_title(cache, rows, beams, listed, cancel)
     }
 }

@@ -15,7 +15,7 @@ use super::beam::{Beam, BeamOptions};
 use super::cache::{Cache, Row};
 use super::prompt::Prompt;
 use super::score::Among;
-use super::titles::{Title, TitleOptions};
+use super::titles::Title;
 use crate::bundle::{Bundle, PromptEntry};
 use crate::cancel::Cancel;
 use crate::catalog::{Catalog, Space};
@@ -149,20 +149,20 @@ impl Template {
         self.model.search(cache, &rows, options, cancel, on_text)
     }
 
-    /// The likeliest titles of the catalog that the model would write about a history, best first.
+    /// The likeliest title of the catalog that the model would write about a history.
     ///
     /// # Errors
     /// As [`Model::likeliest_titles`]; [`Error::Tensor`] for a row that is not finite.
-    pub(crate) fn titles(
+    pub(crate) fn title(
         &self,
         catalog: &Catalog,
         cache: &mut Cache,
         history: &[u32],
-        options: &TitleOptions,
+        beams: usize,
         cancel: &Cancel,
-    ) -> Result<Vec<Title>> {
+    ) -> Result<Option<Title>> {
         let rows = self.rows(catalog, cache, history, &[], cancel)?;
-        self.model.likeliest_titles(cache, &rows, options, cancel)
+        self.model.likeliest_title(cache, &rows, beams, &[], cancel)
     }
 
     /// The rows that the model reads; how many of them all users share is noted.

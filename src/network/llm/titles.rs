@@ -63,7 +63,8 @@ struct Hypothesis {
 }
 
 impl Model {
-    /// The likeliest titles after a prompt, best first. The cache then holds the prompt.
+    /// The likeliest titles after a prompt, best first, and whether there was time to find them all: a deadline leaves those
+    /// that there are. The cache then holds the prompt.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the model has no tree of titles; [`Error::InvalidArgument`] and [`Error::TooLong`] before
@@ -75,7 +76,7 @@ impl Model {
         prompt: &[Row],
         options: &TitleOptions,
         cancel: &Cancel,
-    ) -> Result<Vec<Title>> {
+    ) -> Result<(Vec<Title>, bool)> {
         let trie = self.tree_of_titles()?;
         if options.count == 0 {
             return Err(Error::argument(
@@ -92,7 +93,7 @@ impl Model {
             node: 0,
             sum: 0.0,
         }];
-        let mut found: Vec<Title> = Vec::new();
+        let (mut found, mut whole): (Vec<Title>, bool) = (Vec::new(), true);
         for depth in 0.. {
             // The last token of each has yet to be read. Titles that do not fit behind the prompt are not written.
             match self.check_length(prompt.len() + depth) {
@@ -100,7 +101,10 @@ impl Model {
                 fits => fits?,
             }
             let next = match self.next(trie, &mut branches, &mut going, options.among, cancel) {
-                Err(Error::DeadlineExceeded) if !found.is_empty() => break,
+                Err(Error::DeadlineExceeded) if !found.is_empty() => {
+                    whole = false;
+                    break;
+                }
                 next => next?,
             };
             let mut longer = Vec::with_capacity(next.len());
@@ -134,7 +138,33 @@ impl Model {
             };
             going = longer.into_iter().map(go_on).collect::<Result<_>>()?;
         }
-        Ok(found)
+        Ok((found, whole))
+    }
+
+    /// The likeliest title after a prompt, but for some.
+    ///
+    /// # Errors
+    /// As [`likeliest_titles`](Self::likeliest_titles), but a deadline leaves nothing.
+    pub(super) fn likeliest_title(
+        &self,
+        cache: &mut Cache,
+        prompt: &[Row],
+        beams: usize,
+        but: &[Title],
+        cancel: &Cancel,
+    ) -> Result<Option<Title>> {
+        let count = but.len() + 1;
+        let options = TitleOptions {
+            count,
+            beams: beams.max(count),
+            ..TitleOptions::default()
+        };
+        let (titles, whole) = self.likeliest_titles(cache, prompt, &options, cancel)?;
+        let is_new = |title: &Title| !but.iter().any(|one| one.items == title.items);
+        match whole {
+            true => Ok(titles.into_iter().find(is_new)),
+            false => Err(Error::DeadlineExceeded),
+        }
     }
 
     pub(super) fn tree_of_titles(&self) -> Result<&TitleTrie> {

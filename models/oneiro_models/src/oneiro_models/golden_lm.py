@@ -199,7 +199,10 @@ def interpreted(bundle: Bundle) -> dict[str, np.ndarray]:
     for name, asked in bundle.manifest.get("interpreters", {}).items():
         own = LanguageModel(bundle, asked["language_model"])
         model, encode = transformer(bundle, own.name, asked.get("adapter")), Encoder(bundle, asked["encoder"])
-        oracle = Oracle(bundle, next(key for key, one in bundle.manifest["oracles"].items() if one["encoder"] == asked["encoder"]))
+        over = (key for key, one in bundle.manifest.get("oracles", {}).items() if one["encoder"] == asked["encoder"])
+        oracle = next((Oracle(bundle, key) for key in over), None)
+        if oracle is None or "collapsed.noise" not in oracle.part or not {"recover", "residual", "item"} <= asked.keys():
+            continue
         layer, answers = bundle.tensors(asked["projector"]), [titled(own.tokenizer, title, own.end) for title in titles]
         known = np.flatnonzero(encode.cold == 0)
         for number, length in enumerate([0, 1, encode.window, encode.window + 3]):
@@ -236,17 +239,18 @@ def explained(bundle: Bundle) -> dict[str, np.ndarray]:
         model, scorer = transformer(bundle, own.name, prompt.get("adapter")), BundleScorer(bundle, asked["encoder"])
         tags = tags_of(bundle, asked.get("tags"))
         warm = np.flatnonzero(~scorer.cold)
-        common = Counter(tag for item in warm for tag in tags[item]).most_common(1)[0][0]
+        common = max(Counter(tag for item in warm for tag in tags[item]).items(), key=lambda pair: pair[1], default=("", 0))[0]
         alike = np.array([item for item in warm if common in tags[item]])
         window = scorer.encode.window
-        for number, (known, length) in enumerate([(warm, 1), (warm, 2), (warm, window), (warm, window + 3), (alike, 1), (alike, 4)]):
+        cases = [(warm, 1), (warm, 2), (warm, window), (warm, window + 3), (alike, 1), (alike, 4)]
+        for number, (known, length) in enumerate(case for case in cases if len(case[0]) > case[1]):
             *history, item = draw.permutation(known)[: length + 1].tolist()
             seen = sorted(set(history[-window :]))
             rest = [np.array([other for other in history if other != one], np.int64) for one in seen]
             whole, *others = scorer([np.array(history)])[0, item], *(float(scorer([one])[0, item]) for one in rest)
             drops = {one: whole - other for one, other in zip(seen, others)}
             order = sorted(seen, key=lambda one: (-drops[one], one))
-            named = [one for one in order[:2] if drops[one] > 0]
+            named = [one for one in order[:2] if drops[one] > 1e-4]
             shared = [tag for tag in tags[item] if all(tag in tags[one] for one in named)]
             slots = dict(zip(("first", "second"), (titles[one] for one in named))) | ({"tags": " and ".join(shared)} if shared else {})
             said = []

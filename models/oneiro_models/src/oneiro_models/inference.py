@@ -39,9 +39,13 @@ class Encoder:
         """The state of one history of item numbers, oldest first."""
         return self.states([history])[0]
 
+    def seen(self, history: np.ndarray) -> np.ndarray:
+        """The items that it sees of a history: the last ones of the window that it knows."""
+        return history[self.cold[history] == 0][-self.window :].astype(np.int64)
+
     def states(self, histories: list[np.ndarray]) -> np.ndarray:
         """The states of several histories in one run, [B, e]."""
-        windows = [history[self.cold[history] == 0][-self.window :].astype(np.int64) for history in histories]
+        windows = [self.seen(history) for history in histories]
         longest = self.window if self.fixed else max(1, *map(len, windows))
         rows = np.tile(self.empty, (len(windows), longest, 1))
         for row, window in zip(rows, windows):
@@ -52,8 +56,7 @@ class Encoder:
 
     def after(self, history: np.ndarray, row: np.ndarray) -> np.ndarray:
         """The state after the last items of a history and one more row [d], which stands where an item's would."""
-        window = history[self.cold[history] == 0][1 - self.window :] if self.window > 1 else history[:0]
-        known = [*self.rows[window.astype(np.int64)], row]
+        known = [*self.rows[self.seen(history)], row][-self.window :]
         rows = np.stack(known + [self.empty] * (self.window - len(known) if self.fixed else 0))
         return self.session.run(["state"], {"rows": rows[None].astype(np.float32), "length": np.array([len(known)])})[0][0]
 

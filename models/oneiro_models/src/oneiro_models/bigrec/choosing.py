@@ -2,9 +2,21 @@
 
 import numpy as np
 
-from ..data import Rows
+from ..data import Dataset, Rows
 
 MOST = 1000
+
+
+def judged_rows(data: Dataset, kind: str) -> tuple[Rows, Rows]:
+    """Rows of a kind to choose γ on, and the others, without those that the adapter was chosen on: those of the first kind."""
+    choosing, rows = parted(data.validation_rows(kind))
+    if kind == data.kinds()[0]:
+        return choosing, rows
+    first, _ = parted(data.validation_rows())
+    used = {(tuple(history.tolist()), target) for history, target in zip(first.histories, first.targets.tolist())}
+    pairs = zip(rows.histories, rows.targets.tolist())
+    kept = [row for row, (history, target) in enumerate(pairs) if (tuple(history.tolist()), target) not in used]
+    return choosing, Rows([rows.histories[row] for row in kept], rows.targets[kept])
 
 
 def parted(rows: Rows) -> tuple[Rows, Rows]:

@@ -24,7 +24,7 @@ from ..llara.tokenizer import END, PAD, Pieces
 from ..llara.training import options_of
 from ..llara.words import Words
 from ..metrics import Figure, evaluate, figures, ranks
-from .choosing import parted
+from .choosing import judged_rows
 from .ground import distances, points, weighed
 from .options import Writing
 from .prompts import Prompts
@@ -93,7 +93,7 @@ def judged(
 ) -> tuple[str, int, dict[str, dict[str, Figure]], str]:
     """What the rows are, how many are judged, the figures of every method on them, and the γ that were chosen."""
     kind = kind or data.kinds()[0]
-    choosing, rows = parted(data.validation_rows(kind))
+    choosing, rows = judged_rows(data, kind)
     if not len(choosing):
         raise Problem(f"{data.name} has fewer than four rows with a past: too few to choose γ on some")
     called = f"{kind}, with a past, but those that γ is chosen on"

@@ -5,11 +5,13 @@ import numpy as np
 from ..inference import BundleScorer
 
 NAMED = 2
+LEAST = 1e-4
+"""What a fall is more than, to be named: not the rounding of states that were computed together with others."""
 
 
 def drops(scorer: BundleScorer, history: np.ndarray, item: int) -> list[tuple[int, float]]:
     """Each different item of the window with its fall, the most first; of equal ones the lower item."""
-    seen = sorted(set(window(scorer, history).tolist()))
+    seen = sorted(set(scorer.encode.seen(history).tolist()))
     if not seen:
         return []
     whole, *others = scores(scorer, [history, *(history[history != one] for one in seen)], item)
@@ -18,8 +20,8 @@ def drops(scorer: BundleScorer, history: np.ndarray, item: int) -> list[tuple[in
 
 
 def named(falls: list[tuple[int, float]]) -> list[int]:
-    """What a sentence names: of the strongest two those that count more than nothing."""
-    return [item for item, fall in falls[:NAMED] if fall > 0]
+    """What a sentence names: of the strongest two those that count."""
+    return [item for item, fall in falls[:NAMED] if fall > LEAST]
 
 
 def fall_without(scorer: BundleScorer, history: np.ndarray, item: int, removed: list[list[int]]) -> np.ndarray:
@@ -32,7 +34,3 @@ def scores(scorer: BundleScorer, histories: list[np.ndarray], item: int) -> np.n
     """Of one item after each history."""
     bias = scorer.bias[item] if np.ndim(scorer.bias) else scorer.bias
     return scorer.encode.states(histories) @ scorer.rows[item] + bias
-
-
-def window(scorer: BundleScorer, history: np.ndarray) -> np.ndarray:
-    return history[scorer.encode.cold[history] == 0][-scorer.encode.window :]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..llara.commands import add_options, checkpoint_of, given
 from ..recinterpreter.commands import BUNDLE, named_encoder
-from .options import Explaining
+from .options import ROWS, Explaining
 
 HELP = {
     "rank": "of the adapter",
@@ -31,7 +31,7 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     asks = "measure how far scores fall without the items that an explanation names"
     evaluate = command("evaluate-explainer", lambda options: run_evaluate(options, data(options)), asks, data=True)
     evaluate.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
-    evaluate.add_argument("--most", type=int, default=1000, help="so many of the rows, always the same")
+    evaluate.add_argument("--most", type=int, default=ROWS, help="so many of the rows, always the same")
     evaluate.add_argument("--record", type=Path, help="folder that the result is kept in, for `results`")
 
     puts = "put a run of tune-explainer into a bundle"
@@ -75,7 +75,7 @@ def run_evaluate(options: argparse.Namespace, data) -> None:
     rows, count, found = evaluate.judged(data, options.rows, options.most, BundleScorer(bundle, name))
     chosen = f" --encoder {name}" if options.encoder else ""
     chosen += f' --rows "{options.rows}"' if options.rows else ""
-    chosen += f" --most {options.most}" if options.most != 1000 else ""
+    chosen += f" --most {options.most}" if options.most != ROWS else ""
     command = f"{PROGRAM} evaluate-explainer {place} --bundle {options.bundle.name}{chosen}"
     result = Deletions(data.name, rows, count, command, found, f"{name} of bundle {options.bundle.name}")
     print(f"{data.name}: {count} rows, {rows}\n\n{as_table(found)}")

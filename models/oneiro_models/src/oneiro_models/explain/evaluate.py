@@ -1,7 +1,9 @@
-"""Deletion faithfulness: how much further the score of what is recommended falls without the items that are named.
+"""What a named item is worth: how far the score of what is recommended falls where it is taken out (comprehensiveness; DeYoung et
+al., "ERASER", arXiv 1911.03429).
 
-Of the encoder's best item for every row: the fall without the named items, and the mean of falls without as many others of the
-window, drawn several times.
+Of the encoder's best item for every row: the fall without the named items, without the latest items, and without items drawn from
+the whole window, the named among them, each as many. Items are named for what each of them counts alone: of two it is not given
+that both together count the most.
 """
 
 import numpy as np
@@ -11,7 +13,7 @@ from ..data import Dataset
 from ..inference import BundleScorer
 from ..llara.heldout import SEED
 from ..metrics import Figure, figure_of
-from .attribution import drops, fall_without, named, window
+from .attribution import drops, fall_without, named
 
 LEAST = 4
 """Shorter windows leave nothing else to draw."""
@@ -22,10 +24,11 @@ def judged(data: Dataset, kind: str | None, most: int, scorer: BundleScorer) -> 
     """What the rows are, how many, and the falls."""
     kind = kind or data.kinds()[0]
     rows = data.validation_rows(kind)
-    numbers = [row for row, history in enumerate(rows.histories) if len(set(window(scorer, history).tolist())) >= LEAST]
+    numbers = [row for row, history in enumerate(rows.histories) if len(set(scorer.encode.seen(history).tolist())) >= LEAST]
     if len(numbers) > most:
         numbers = sorted(np.random.default_rng(SEED).choice(numbers, most, replace=False).tolist())
-    without, others, further, found = [], [], [], 0
+    falls_of = {f"without {name}": [] for name in ("the named items", "as many of the latest", "as many drawn")}
+    further: list[list[bool]] = []
     for row in tqdm(numbers, desc="deleting", mininterval=10):
         history, generator = rows.histories[row], np.random.default_rng([SEED, row])
         ranked = scorer([history])[0]
@@ -35,16 +38,16 @@ def judged(data: Dataset, kind: str | None, most: int, scorer: BundleScorer) -> 
         own = named(falls)
         if not own:
             continue
-        found += 1
-        rest = [one for one, _ in falls if one not in own]
-        drawn = [generator.choice(rest, min(len(own), len(rest)), replace=False).tolist() for _ in range(DRAWS)]
-        fall, *random = fall_without(scorer, history, item, [own, *drawn])
-        without.append(fall)
-        others.append(np.mean(random))
-        further.append(fall > np.mean(random))
-    figures = {
-        "without the named items": {"fall of the score": figure_of(np.array(without))},
-        "without as many others": {"fall of the score": figure_of(np.array(others))},
-        "falls further without the named": {"share of rows": figure_of(np.array(further, float))},
-    }
-    return f"{kind}, {LEAST} different items at least", found, figures
+        seen = scorer.encode.seen(history)
+        latest = list(dict.fromkeys(seen[::-1].tolist()))[: len(own)]
+        all_of_it = sorted(set(seen.tolist()))
+        drawn = [generator.choice(all_of_it, len(own), replace=False).tolist() for _ in range(DRAWS)]
+        fall, last, *random = fall_without(scorer, history, item, [own, latest, *drawn])
+        falls_of["without the named items"].append(fall)
+        falls_of["without as many of the latest"].append(last)
+        falls_of["without as many drawn"].append(np.mean(random))
+        further.append([fall > last, fall > np.mean(random)])
+    figures = {name: {"fall of the score": figure_of(np.array(falls))} for name, falls in falls_of.items()}
+    shares = zip(list(falls_of)[1:], np.array(further, float).T)
+    figures |= {f"the named fall further than {name.removeprefix('without ')}": {"share of rows": figure_of(own)} for name, own in shares}
+    return f"{kind}, {LEAST} different items at least", len(further), figures

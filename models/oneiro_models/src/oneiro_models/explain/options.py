@@ -1,8 +1,12 @@
-"""How a language model learns to explain; the defaults are those of RESULTS.md."""
+"""How a language model learns to explain."""
 
 from dataclasses import dataclass
 
 from ..llara.options import Command
+
+
+ROWS = 1000
+"""The most rows of an evaluation, if nothing else is asked for."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ SUFFIX = ".deletion.json"
 HEAD = (
     "## Why: explanations and what they name\n\n"
     "Ours. Of the encoder's best item for each row that was not seen: how far its score falls where the one or two items that "
-    "an explanation names are taken out of the history, and where as many others of the window are, the mean of ten draws.\n"
+    "an explanation names are taken out of the history, where as many of the latest are, and where as many drawn from all of the "
+    "window are, the named among them, the mean of ten draws.\n"
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .. import Problem
 from ..llara.commands import add_options, checkpoint_of, given, told_base
-from .options import Reading
+from .options import ROWS, Reading
 
 HELP = {
     "weights": "what learns beside the linear layer: an adapter, or nothing",
@@ -35,7 +35,7 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     evaluate = command("evaluate-interpreter", lambda options: run_evaluate(options, data(options)), asks, data=True)
     evaluate.add_argument("subject", type=Path, help="folder of a run of tune-interpreter")
     evaluate.add_argument("--rows", help="which of the data set's kinds of rows; the first if not given")
-    evaluate.add_argument("--most", type=int, default=200, help="so many of the rows, always the same")
+    evaluate.add_argument("--most", type=int, default=ROWS, help="so many of the rows, always the same")
     evaluate.add_argument("--record", type=Path, help="folder that the result is kept in, for `results`")
 
     puts = "put a run of tune-interpreter into a bundle, to interpret by it"
@@ -73,17 +73,18 @@ def run_evaluate(options: argparse.Namespace, data) -> None:
     from ..metrics import as_table
     from . import evaluate
     from .record import Interpretations
-    from .tune import encoder_of
+    from .tune import check_encoder, digest_of, encoder_of
 
     bundle, words, place = Bundle(options.bundle), words_of(data, options.data), f"DATA/{data.name}{data.split()}"
     name = named_encoder(bundle, options.encoder)
     made, base = told_base(options.base, place)
+    check_encoder(options.subject, digest_of(bundle, name))
     model = evaluate.Reads.load(options.subject, checkpoint_of(options.base), words, data.name)
     output = bundle.manifest["encoders"][name]["output"]
     rows, count, found = evaluate.judged(data, options.rows, options.most, bundle, encoder_of(bundle, name, data), output, model)
     about = f"--base {base} --bundle {options.bundle.name}" + (f" --encoder {name}" if options.encoder else "")
     chosen = f' --rows "{options.rows}"' if options.rows else ""
-    chosen += f" --most {options.most}" if options.most != evaluate.ROWS else ""
+    chosen += f" --most {options.most}" if options.most != ROWS else ""
     parts = [*made, f"{PROGRAM} tune-interpreter {place} RUN {about}{model.options.command()}"]
     parts.append(f"{PROGRAM} evaluate-interpreter {place} RUN {about}{chosen}")
     subject, seed = model.options.described(), model.options.seed
@@ -109,6 +110,7 @@ def run_export(options: argparse.Namespace, data) -> None:
 def named_encoder(bundle, name: str | None) -> str:
     """The one of that name, or the first."""
     encoders = bundle.manifest.get("encoders", {})
-    if name is None and not encoders:
-        raise Problem(f"{bundle.folder} has no encoder")
-    return name or next(iter(encoders))
+    found = name or next(iter(encoders), None)
+    if found not in encoders:
+        raise Problem(f"{bundle.folder} has no encoder" + (f" `{name}`" if name else ""))
+    return found

@@ -79,12 +79,13 @@ def rank_of(model: LlamaForCausalLM, rows: Tensor, titles: Titles, target: int, 
     inner = model.model(input_ids=torch.tensor([tokens[:-1]]), cache=past, use_cache=True).last_hidden_state[0]
     chances = torch.cat([after[None], model.lm_head(inner).float().log_softmax(-1)])
     least = float(chances.gather(1, torch.tensor(tokens)[:, None]).sum()) - SMALL
-    ahead, frontier = 0, [(node, float(after[titles.tokens[node]])) for node in titles.children[-1]]
+    own = titles.ends[path[-1]]
+    ahead, frontier = len(own), [(node, float(after[titles.tokens[node]])) for node in titles.children[-1]]
     length = len(rows)
     paths = {node: [node] for node, _ in frontier}
     while frontier:
         frontier = [(node, chance) for node, chance in frontier if chance >= least]
-        ahead += sum(len(titles.ends.get(node, [])) for node, _ in frontier)
+        ahead += sum(len(titles.ends.get(node, [])) for node, _ in frontier if node != path[-1])
         inside = [(node, chance) for node, chance in frontier if titles.children[node]]
         frontier, longer = [], {}
         for start in range(0, len(inside), together):

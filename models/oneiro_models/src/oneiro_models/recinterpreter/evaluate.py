@@ -33,8 +33,6 @@ from .prompts import LISTED, Questions
 from .tune import load_layer
 
 TOGETHER = 32
-ROWS = 200
-"""The most rows, if nothing else is asked for."""
 RECOVERED, TOP, MRR, ITEM = "titles of ten", "residual top-1", "residual MRR", "item top-1"
 
 
@@ -91,7 +89,7 @@ def judged(
         numbers = sorted(np.random.default_rng(SEED).choice(numbers, most, replace=False).tolist())
     histories, targets = [rows.histories[row] for row in numbers], rows.targets[numbers]
     called = f"{kind}, history of at least {LEAST}, item known to the encoder, {len(numbers)} of them"
-    pasts = [history[encoder.cold[history] == 0][-encoder.window :] for history in histories]
+    pasts = [encoder.seen(history) for history in histories]
     wanted = [set(list(dict.fromkeys(past[::-1].tolist()))[:LISTED]) for past in pasts]
     before = encoder.states(histories)
     after = encoder.states([np.append(history, target) for history, target in zip(histories, targets)])

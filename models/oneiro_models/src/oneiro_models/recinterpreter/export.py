@@ -15,7 +15,7 @@ from ..llara.words import Words
 from ..lora import Adapter
 from .options import Reading
 from .prompts import texts_of
-from .tune import load_layer
+from .tune import check_encoder, digest_of, load_layer
 
 INTERPRETER = "interpreter"
 """What adapter and interpreter are called."""
@@ -25,6 +25,7 @@ def export_interpreter(run: Path, base: Path, bundle: Path, encoder: str, out: P
     """All of a bundle whose first language model was made of the checkpoint `base`, and with the encoder that the run has read."""
     options = options_of(run, Reading)
     given = Bundle(bundle)
+    check_encoder(run, digest_of(given, encoder))
     writer = BundleWriter.again(given, out)
     model, contract, checkpoint = checked_base(given, base, words)
     asked = {"language_model": model, "encoder": encoder} | texts_of(name)

@@ -1,8 +1,12 @@
-"""How a language model learns to read states; the defaults are those of RESULTS.md."""
+"""How a language model learns to read states."""
 
 from dataclasses import dataclass
 
 from ..llara.options import Command
+
+
+ROWS = 200
+"""The most rows of an evaluation, if nothing else is asked for."""
 
 
 @dataclass(frozen=True)
