@@ -24,6 +24,7 @@ WIDE = QWEN | {"tie_word_embeddings": False, "hidden_size": 64, "intermediate_si
 KINDS = {
     "f16": (Written(precision="f16"), 1e-5),
     "int8": (Written(precision="int8"), 3e-2),
+    "int8, accuracy 2": (Written(precision="int8", accuracy=2), 1e-3),
     "int4, accuracy 1": (Written(precision="int4", accuracy=1), 1e-3),
     "int4": (Written(precision="int4"), 3e-2),
     "int4 by 128": (Written(precision="int4", block=128, accuracy=1), 1e-3),
@@ -113,6 +114,7 @@ def test_rounding_what_is_multiplied_leaves_a_trained_model_as_it_is(tmp_path, p
     ("written", "allowed", "agreeing"),
     [
         (Written(precision="int8"), 3e-2, 0.98),
+        (Written(precision="int8", accuracy=2), 1e-3, 1),
         (Written(precision="int4"), 3e-2, 0.98),
         (Written(precision="int4", accuracy=1), 1e-3, 1),
     ],

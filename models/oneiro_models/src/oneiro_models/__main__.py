@@ -162,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
     llm.add_argument("--precision", choices=CHOICES["precision"], default="f32", help="int8 ranks fastest, int4 writes fastest")
     llm.add_argument("--head-precision", choices=CHOICES["precision"], help="of the head; the same if not given")
     llm.add_argument("--block", type=int, choices=(32, 128), default=32, help="of int4: numbers that share a scale")
-    llm.add_argument("--accuracy", type=int, choices=(1, 4), default=4, help="of int4: 4 rounds what is multiplied, too; 1 does not")
+    llm.add_argument("--accuracy", type=int, choices=(1, 2, 4), default=4, help="4 rounds what is multiplied to 8 bits, too; 2, of int8, to 16; 1, of int4, does not")
     llm.add_argument("--perplexity", type=Path, metavar="FILE", help="a text whose perplexity is measured before and after")
 
     llara.add(command, _data)

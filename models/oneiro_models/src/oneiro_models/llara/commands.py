@@ -74,6 +74,7 @@ def add(command: Callable[..., argparse.ArgumentParser], data: Callable) -> None
     export.add_argument("--recommender", type=Path, required=True, help=RECOMMENDER)
     export.add_argument("--merged", action="store_true", help="merge the adapter into the weights; else it stays exchangeable")
     export.add_argument("--precision", choices=["f32", "f16", "int8", "int4"], default="int8", help="of the weights")
+    export.add_argument("--accuracy", type=int, choices=[1, 2, 4], default=4, help="of what is multiplied, as of export-llm")
 
 
 def add_options(command: argparse.ArgumentParser, kind: type, help: dict[str, str], choices: dict[str, list[str]]) -> None:
@@ -169,13 +170,21 @@ def run_export(options: argparse.Namespace, data) -> None:
     from ..export_llm import Written
     from .export import export_taste
     from .recommender import recommender
+    from .training import options_of
     from .words import words_of
 
     known, words = recommender(options.recommender, data), words_of(data, options.data)
     base = checkpoint_of(options.base) if options.base else None
     chosen = f" --precision {options.precision}" + " --merged" * options.merged
-    command = f"{PROGRAM} export-taste DATA RUN OUT --bundle BUNDLE --base BASE --recommender RECOMMENDER{chosen}"
-    written = Written(precision=options.precision)
+    chosen += f" --accuracy {options.accuracy}" if options.accuracy != 4 else ""
+    made, told = told_base(options.base, "DATA")
+    tuned = options_of(options.subject, Tuning).command()
+    command = " && ".join([
+        *made,
+        f"{PROGRAM} tune-lm DATA RUN --base {told} --recommender BUNDLE{tuned}",
+        f"{PROGRAM} export-taste DATA RUN OUT --bundle BUNDLE --base {told} --recommender BUNDLE{chosen}",
+    ])  # fmt: skip
+    written = Written(precision=options.precision, accuracy=options.accuracy)
     export_taste(options.subject, base, known, options.bundle, options.out, words, written, options.merged, command)
     print(f"wrote {options.out}")
 
