@@ -60,7 +60,13 @@ pub fn write(like: &Path, folder: &Path, items: usize, dtype: &str) -> std::io::
 
 /// Leaves of a bundle what its encoder over the space `items` needs.
 fn keep_encoder(manifest: &mut Value) {
-    for section in ["oracles", "q_networks"] {
+    for section in [
+        "oracles",
+        "q_networks",
+        "token_tables",
+        "language_models",
+        "prompts",
+    ] {
         manifest[section] = json!({});
     }
     let wanted = |section: &str, name: &str, entry: &Value| match section {
