@@ -89,7 +89,8 @@ def test_the_second_beginning_the_answer_and_its_end_are_learned(pieces):
     ((_, more, _, _),) = asked(pieces, choices, hybrid=True, history=True)
     for row, one, before, own in zip(tokens.tolist(), labels.tolist(), more.tolist(), places):
         end = own[-4] + 1  # after the last of the history's rows
-        assert before == [IGNORED, *row[1:end], *one[end:]]
+        titles = [IGNORED if place in own else token for place, token in enumerate(row)]
+        assert before == [IGNORED, *titles[1:end], *one[end:]]
 
 
 def test_documents_learn_histories_and_answers_but_not_what_comes_by_lot(pieces):
@@ -103,8 +104,9 @@ def test_documents_learn_histories_and_answers_but_not_what_comes_by_lot(pieces)
     history = [NO_ROW if place == len(found) else found[place] for found in [pieces.titles[5]] for place in range(len(found) + 1)]
     before, between, _ = pieces.templates[1]
     text = before + [token for item in (3, 4) for token in [*pieces.titles[item], NO_ROW, *pieces.between]] + history
-    assert [label for label in labels if label != IGNORED] == text + said
-    assert labels[1 : 1 + len(text)] == text
+    learned = [IGNORED if token == NO_ROW else token for token in text]
+    assert labels[1 : 1 + len(text)] == learned
+    assert [label for label in labels if label != IGNORED] == [label for label in learned if label != IGNORED] + said
 
 
 def test_the_answers_of_a_document_are_among_its_candidates_and_came_next(data, pieces):
@@ -255,11 +257,15 @@ def test_the_adapter_is_read_as_it_was_written(data, words, base, taste, tmp_pat
 
 
 def test_rows_take_the_places_of_their_items(taste):
-    projector, tokens = Projector.between(taste.rows, torch.randn(5, 16)), torch.zeros(2, 6, 16)
+    known = torch.randn(8, 16)
+    projector, tokens = Projector.between(taste.rows, known), torch.zeros(2, 6, 16)
     found = embedded(tokens, [[1, 3], [4]], [[7, 2], [9]], torch.tensor(taste.rows), projector)
     own = projector(torch.tensor(taste.rows))
     assert torch.allclose(found[0, 1], own[7]) and torch.allclose(found[0, 3], own[2]) and torch.allclose(found[1, 4], own[9])
     assert not found[0, [0, 2, 4, 5]].any() and not found[1, [0, 1, 2, 3, 5]].any()
+    # A hybrid prompt begins as one of text.
+    apart = (own - known[NO_ROW]).detach()
+    assert 0.05 < float(apart.std()) < 0.5
 
 
 def test_a_projector_must_fit_its_rows(taste, tmp_path):

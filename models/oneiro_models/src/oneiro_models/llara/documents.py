@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .prompts import CANDIDATES, WINDOW, Prompt, answer, choice, prompt
-from .tokenizer import BEGIN, END, PAD, Pieces
+from .tokenizer import BEGIN, END, NO_ROW, PAD, ROW_OF_HISTORY, Pieces
 
 LONGEST = 20
 """The most items of a list."""
@@ -30,6 +30,8 @@ PLAIN = 0.9
 """The share of lists in the style that prompts have; the others share the rest."""
 ANSWERS = 10
 """The most answers of a prompt."""
+BEHIND = (NO_ROW, ROW_OF_HISTORY)
+"""Placeholders of a history."""
 IGNORED = -100
 """The label of a token that nothing is learned from."""
 
@@ -53,10 +55,11 @@ def spelled(pieces: Pieces, item: int, style: int = 0) -> Document:
 
 def answered(asked: Prompt, answers: list[int], history: bool) -> Document:
     """A prompt and what is said to it, which is learned; of the prompt nothing, or its `history` too: what its titles say of those
-    after them. Its candidates, most of them by lot, never are.
+    after them. What stands behind titles, and the candidates, most of them by lot, never are.
     """
     learned = asked.history if history else 1
-    return asked.tokens + answers, [IGNORED, *asked.tokens[1:learned], *[IGNORED] * (len(asked.tokens) - learned), *answers]
+    said = [IGNORED if token in BEHIND else token for token in asked.tokens[1:learned]]
+    return asked.tokens + answers, [IGNORED, *said, *[IGNORED] * (len(asked.tokens) - learned), *answers]
 
 
 class Documents:

@@ -8,29 +8,36 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .. import Problem
+from .tokenizer import NO_ROW
 
 FILE = "projector.safetensors"
+APART = 0.3
+"""How far rows are from the placeholder's at first, of the size of a token's."""
 
 
 class Projector(nn.Module):
     """g(e) = W₂·GELU(W₁·e + b₁) + b₂, with the error function's GELU; d → D → D.
 
-    At first W₁ is drawn for rows of this spread, and W₂ for rows as large as those of tokens: the published rows are small,
-    and would make rows that nothing is learned from.
+    At first W₁ is drawn for rows of this spread, since the published rows are small, b₂ is the row of the placeholder that stage 1
+    knows, `<text>`, and W₂ is drawn so that rows are a little apart from it: a hybrid prompt then begins as one of text.
     """
 
     def __init__(self, rows: int, width: int, spread: float = 1.0, size: float = 1.0):
         super().__init__()
         self.inner, self.outer = nn.Linear(rows, width), nn.Linear(width, width)
         nn.init.normal_(self.inner.weight, std=1 / (spread * rows**0.5))
-        nn.init.normal_(self.outer.weight, std=1.5 * size / width**0.5)
+        nn.init.normal_(self.outer.weight, std=APART * 1.5 * size / width**0.5)
         nn.init.zeros_(self.inner.bias)
         nn.init.zeros_(self.outer.bias)
 
     @classmethod
     def between(cls, rows: np.ndarray, tokens: Tensor) -> "Projector":
         """For these item rows [N, d] and token rows [V, D]."""
-        return cls(rows.shape[1], tokens.shape[1], float(rows.std()), float(tokens.detach().std()))
+        tokens = tokens.detach()
+        projector = cls(rows.shape[1], tokens.shape[1], float(rows.std()), float(tokens.std()))
+        with torch.no_grad():
+            projector.outer.bias.copy_(tokens[NO_ROW])
+        return projector
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.outer(nn.functional.gelu(self.inner(rows)))

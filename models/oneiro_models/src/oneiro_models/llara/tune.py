@@ -3,7 +3,7 @@
 Adam; its weight decay is of the projector alone, added to the gradient. Token rows and head stay as stage 1 left them. Each batch
 is hybrid or of text alone, by the curriculum (`schedule.py`); of a batch of text the projector learns nothing. Where the
 reference differs: a template is drawn for every prompt, not for every batch; each position of a training history with at
-least three items before it is a row; the projector begins at the size of the rows that it is for, and is always saved.
+least three items before it is a row; the projector begins near the placeholder of prompts of text, and is always saved.
 """
 
 from pathlib import Path
