@@ -13,9 +13,9 @@ from small_world import SMALL, base, data, pieces, words, world  # noqa: F401
 from conftest import ONEIRO
 from oneiro_models import Problem
 from oneiro_models.__main__ import main
+from oneiro_models.added import of_titles
 from oneiro_models.agree import environment
 from oneiro_models.bigrec.evaluate import BEAMS, Written, best
-from oneiro_models.bigrec.export import of_titles
 from oneiro_models.bigrec.ground import distances, points, weighed
 from oneiro_models.bigrec.options import Writing
 from oneiro_models.bigrec.prompts import Prompts, text_of
