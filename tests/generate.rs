@@ -7,18 +7,19 @@
 #![cfg(feature = "llm")]
 
 mod changed;
+#[allow(dead_code, reason = "each test takes its part")]
+mod golden_file;
 
-use std::fs;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use golden_file::GoldenFile;
 use oneiro::{
     BeamOptions, By, CallOptions, Engine, Error, Filter, Grounding, Judge, OnText, Origin, Prompt,
     Ranking, Seen, TitleOptions,
 };
 use parking_lot::Mutex;
-use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 const BUNDLE: &str = "models/tiny-lm";
@@ -38,32 +39,13 @@ struct Golden {
 }
 
 fn golden() -> Vec<Golden> {
-    let bytes = fs::read("tests/golden/tiny-lm.safetensors").unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let data = |number: usize, kind: &str| {
-        let name = format!("generate.bigrec.{number}.{kind}");
-        file.tensor(&name).unwrap().data().to_vec()
-    };
-    let numbers = |number, kind| -> Vec<f32> {
-        let data = data(number, kind);
-        let words = data.chunks_exact(4);
-        words
-            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
-            .collect()
-    };
-    let items = |number| -> Vec<u32> {
-        let data = data(number, "history");
-        let words = data.chunks_exact(8);
-        words
-            .map(|word| i64::from_le_bytes(word.try_into().unwrap()))
-            .map(|item| u32::try_from(item).unwrap())
-            .collect()
-    };
+    let file = GoldenFile::read("tests/golden/tiny-lm.safetensors");
+    let name = |number: usize, kind: &str| format!("generate.bigrec.{number}.{kind}");
     let one = |number| Golden {
-        history: items(number),
-        distances: numbers(number, "distances"),
-        nearest: numbers(number, "nearest"),
-        weighed: numbers(number, "weighed"),
+        history: file.items(&name(number, "history")),
+        distances: file.numbers(&name(number, "distances")),
+        nearest: file.numbers(&name(number, "nearest")),
+        weighed: file.numbers(&name(number, "weighed")),
     };
     (0..4).map(one).collect()
 }

@@ -7,11 +7,13 @@
 #![cfg(feature = "llm")]
 
 mod changed;
+mod golden_file;
 
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use golden_file::GoldenFile;
 use oneiro::{Bundle, CallOptions, Cancel, Engine, Error, Origin, Question, Ranking, Sampler};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -33,35 +35,16 @@ struct Golden {
 }
 
 fn golden() -> Vec<Golden> {
-    let bytes = fs::read("tests/golden/tiny-lm.safetensors").unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let data = |number: usize, kind: &str| {
-        let name = format!("interpret.films.{number}.{kind}");
-        file.tensor(&name).unwrap().data().to_vec()
-    };
-    let numbers = |number, kind| -> Vec<f32> {
-        let data = data(number, kind);
-        let words = data.chunks_exact(4);
-        words
-            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
-            .collect()
-    };
-    let items = |number, kind| -> Vec<u32> {
-        let data = data(number, kind);
-        let words = data.chunks_exact(8);
-        words
-            .map(|word| i64::from_le_bytes(word.try_into().unwrap()))
-            .map(|item| u32::try_from(item).unwrap())
-            .collect()
-    };
+    let file = GoldenFile::read("tests/golden/tiny-lm.safetensors");
+    let name = |number: usize, kind: &str| format!("interpret.films.{number}.{kind}");
     let one = |number| Golden {
-        history: items(number, "history"),
-        item: items(number, "item")[0],
-        list: items(number, "list"),
-        list_scores: numbers(number, "list_scores"),
-        residual: numbers(number, "residual"),
-        dream: numbers(number, "dream"),
-        dream_as_item: numbers(number, "dream_as_item"),
+        history: file.items(&name(number, "history")),
+        item: file.items(&name(number, "item"))[0],
+        list: file.items(&name(number, "list")),
+        list_scores: file.numbers(&name(number, "list_scores")),
+        residual: file.numbers(&name(number, "residual")),
+        dream: file.numbers(&name(number, "dream")),
+        dream_as_item: file.numbers(&name(number, "dream_as_item")),
     };
     (0..4).map(one).collect()
 }
@@ -382,34 +365,19 @@ struct Explained {
 }
 
 fn explained() -> Vec<Explained> {
-    let bytes = fs::read("tests/golden/tiny-lm.safetensors").unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let data = |name: &str| {
-        let tensor = file.tensor(&format!("explain.why.{name}")).unwrap();
-        tensor.data().to_vec()
-    };
-    let items = |name: &str| -> Vec<u32> {
-        let data = data(name);
-        let words = data.chunks_exact(8);
-        words
-            .map(|word| i64::from_le_bytes(word.try_into().unwrap()))
-            .map(|item| u32::try_from(item).unwrap())
-            .collect()
-    };
-    let texts = String::from_utf8(data("texts.bytes")).unwrap();
-    let offsets = data("texts.offsets");
+    let file = GoldenFile::read("tests/golden/tiny-lm.safetensors");
+    let name = |kind: &str| format!("explain.why.{kind}");
+    let texts = String::from_utf8(file.bytes(&name("texts.bytes"))).unwrap();
+    let offsets = file.bytes(&name("texts.offsets"));
     let offsets = offsets
         .chunks_exact(4)
         .map(|word| u32::from_le_bytes(word.try_into().unwrap()) as usize);
     let offsets: Vec<usize> = offsets.collect();
     let one = |number: usize| Explained {
-        history: items(&format!("{number}.history")),
-        item: items(&format!("{number}.item"))[0],
-        seen: items(&format!("{number}.seen")),
-        drops: data(&format!("{number}.drops"))
-            .chunks_exact(4)
-            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
-            .collect(),
+        history: file.items(&name(&format!("{number}.history"))),
+        item: file.items(&name(&format!("{number}.item")))[0],
+        seen: file.items(&name(&format!("{number}.seen"))),
+        drops: file.numbers(&name(&format!("{number}.drops"))),
         sentences: texts[offsets[number]..offsets[number + 1]]
             .lines()
             .map(Into::into)

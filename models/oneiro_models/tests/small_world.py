@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from oneiro_models.__main__ import main
 from oneiro_models.data import read
 from oneiro_models.llara.model import load_checkpoint
 from oneiro_models.llara.options import Pretraining
@@ -58,3 +59,12 @@ def pieces(base, words):
 def taste(data):
     rows = np.random.default_rng(1).normal(0, 0.05, (data.items, 8)).astype(np.float32)
     return Recommender("made up", rows, lambda histories: np.stack([rows @ rows[history[-1]] for history in histories]))
+
+@pytest.fixture(scope="module")
+def plain(world, tmp_path_factory):
+    """A bundle with an encoder."""
+    folder = tmp_path_factory.mktemp("plain")
+    events, shared = str(world[0]), ["--titles", str(world[1])]
+    assert main(["train", events, str(folder / "sasrec"), *shared, "--width", "16", "--window", "8", "--epochs", "2"]) == 0
+    assert main(["export", events, str(folder / "sasrec"), str(folder / "bundle"), *shared]) == 0
+    return folder / "bundle"

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from small_world import SMALL, base, data, pieces, words, world  # noqa: F401
+from small_world import SMALL, base, data, pieces, plain, words, world  # noqa: F401
 
 from conftest import ONEIRO
 from oneiro_models import Problem
@@ -23,16 +23,6 @@ from oneiro_models.recinterpreter.prompts import LISTED, Questions, texts_of
 from oneiro_models.recinterpreter.tune import Reader, encoder_of, layer_between, load_layer, rate, states_of
 
 FEW = dict(steps=4, batch=8)
-
-
-@pytest.fixture(scope="module")
-def plain(world, tmp_path_factory):
-    """A bundle with an encoder."""
-    folder = tmp_path_factory.mktemp("plain")
-    events, shared = str(world[0]), ["--titles", str(world[1])]
-    assert main(["train", events, str(folder / "sasrec"), *shared, "--width", "16", "--window", "8", "--epochs", "2"]) == 0
-    assert main(["export", events, str(folder / "sasrec"), str(folder / "bundle"), *shared]) == 0
-    return folder / "bundle"
 
 
 @pytest.fixture(scope="module")
